@@ -1,0 +1,89 @@
+"""Scene and camera to View. Every backend draws the same picture; the caller chooses one."""
+
+from typing import Literal, Protocol, assert_never
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from incarnate.cameras import Camera
+from incarnate.render import splat as _torch
+from incarnate.render.view import View as View
+from incarnate.scene import Gaussians
+
+Backend = Literal["torch", "native", "gsplat"]
+
+
+class Splatter(Protocol):
+    """Draws Gaussians, differentiably."""
+
+    def __call__(
+        self, gaussians: Gaussians, camera: Camera, background: Tensor | None = None
+    ) -> View: ...
+
+
+def render(
+    scene: Gaussians,
+    camera: Camera,
+    background: Float[Tensor, " c"] | None = None,
+    backend: Backend = "native",
+) -> View:
+    """The picture of a scene, over black if no background is given."""
+    match scene:
+        case Gaussians():
+            return splatter(backend)(scene, camera, background)
+        case _:
+            assert_never(scene)
+
+
+def contributions(
+    gaussians: Gaussians,
+    camera: Camera,
+    pixels: Float[Tensor, "h w"] | None = None,
+    backend: Backend = "native",
+) -> Float[Tensor, " n"]:
+    """The total blending weight of each Gaussian, in pixels; 0 where it is not seen.
+
+    `pixels` weighs the pixels (a mask, say); all count as 1 without it.
+    """
+    # Weights are what a picture's sum owes to a colour.
+    ones = torch.ones_like(gaussians.logit_opacities)[:, None].requires_grad_()
+    bare = Gaussians(
+        gaussians.means.detach(),
+        gaussians.quats.detach(),
+        gaussians.log_scales.detach(),
+        gaussians.logit_opacities.detach(),
+        ones,
+    )
+    with torch.enable_grad():
+        seen = splatter(backend)(bare, camera).rgb[..., 0]
+    weights = torch.ones_like(seen) if pixels is None else pixels
+    return torch.autograd.grad(seen, ones, weights)[0][:, 0]
+
+
+def splatter(name: Backend) -> Splatter:
+    """The splatter of that name. ValueError or OSError if this machine cannot run it."""
+    match name:
+        case "torch":
+            return _torch.splat
+        case "native":
+            return _native()
+        case "gsplat":
+            if not torch.cuda.is_available():
+                raise ValueError("gsplat needs a CUDA device; use 'native' on a CPU")
+            from incarnate.render import gsplat
+
+            return gsplat.splat
+        case _:
+            assert_never(name)
+
+
+def _native() -> Splatter:
+    try:
+        from incarnate.render import native
+    except ImportError as error:
+        raise OSError(
+            f"incarnate's compiled core is missing ({error}); build it with "
+            "`pip install --no-build-isolation -e .`, or use the 'torch' backend"
+        ) from error
+    return native.splat

@@ -1,0 +1,141 @@
+#include "core.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "pool.h"
+
+extern const Kernels kernels_baseline, kernels_v3, kernels_v4;
+
+namespace {
+
+constexpr int CHUNK = 1024;  // Gaussians per task.
+
+int level() {
+#if defined(HAVE_v4)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
+    return 2;
+#endif
+#if defined(HAVE_v3)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("bmi2"))
+    return 1;
+#endif
+  return 0;
+}
+
+// INCARNATE_ISA=baseline or v3 asks for an older instruction set (to test it).
+int chosen() {
+  const char* asked = std::getenv("INCARNATE_ISA");
+  const int best = level();
+  if (asked && !std::strcmp(asked, "baseline")) return 0;
+  if (asked && !std::strcmp(asked, "v3")) return std::min(best, 1);
+  return best;
+}
+
+// Gaussians that touch the picture, near to far; equal depths stay in order.
+std::vector<uint32_t> depth_sorted(const Frame& f) {
+  const size_t stride = f.channels + 1;
+  std::vector<std::pair<uint32_t, uint32_t>> items, other;
+  items.reserve(f.splats.size());
+  for (size_t i = 0; i < f.splats.size(); ++i) {
+    if (f.splats[i].left == f.splats[i].right) continue;
+    uint32_t key;  // Positive floats order like their bits.
+    std::memcpy(&key, &f.features[i * stride + f.channels], 4);
+    items.emplace_back(key, uint32_t(i));
+  }
+  other.resize(items.size());
+  for (int shift = 0; shift < 32; shift += 11) {
+    uint32_t starts[2049] = {};
+    for (const auto& item : items) ++starts[(item.first >> shift & 2047) + 1];
+    for (int i = 0; i < 2048; ++i) starts[i + 1] += starts[i];
+    for (const auto& item : items) other[starts[item.first >> shift & 2047]++] = item;
+    items.swap(other);
+  }
+  std::vector<uint32_t> sorted(items.size());
+  for (size_t i = 0; i < items.size(); ++i) sorted[i] = items[i].second;
+  return sorted;
+}
+
+// Calls visit(tile) for the tiles a splat may touch, row by row.
+template <class Visit>
+void each_tile(const Splat& s, int tiles_x, Visit visit) {
+  if (s.left == s.right) return;
+  for (int y = s.top / 8; y <= (s.bottom - 1) / 8; ++y)
+    for (int x = s.left / 8; x <= (s.right - 1) / 8; ++x) visit(y * tiles_x + x);
+}
+
+void bin(Frame& f) {
+  const int tiles_x = (f.camera.width + TILE - 1) / TILE;
+  const int tiles = tiles_x * ((f.camera.height + TILE - 1) / TILE);
+  f.starts.assign(tiles + 1, 0);
+  f.slots.assign(f.splats.size() + 1, 0);
+  for (size_t i = 0; i < f.splats.size(); ++i) {
+    uint32_t count = 0;
+    each_tile(f.splats[i], tiles_x, [&](int tile) { ++f.starts[tile + 1], ++count; });
+    f.slots[i + 1] = f.slots[i] + count;
+  }
+  for (int i = 0; i < tiles; ++i) f.starts[i + 1] += f.starts[i];
+  f.order.resize(f.starts[tiles]);
+  std::vector<uint32_t> next(f.starts.begin(), f.starts.end() - 1);
+  for (uint32_t i : depth_sorted(f))
+    each_tile(f.splats[i], tiles_x, [&](int tile) { f.order[next[tile]++] = i; });
+}
+
+}  // namespace
+
+const Kernels& kernels() {
+  static const int at = chosen();
+#if defined(HAVE_v4)
+  if (at == 2) return kernels_v4;
+#endif
+#if defined(HAVE_v3)
+  if (at == 1) return kernels_v3;
+#endif
+  return kernels_baseline;
+}
+
+const char* instruction_set() {
+  static const char* const names[] = {"baseline", "v3", "v4"};
+  return names[chosen()];
+}
+
+Lists Frame::lists() const {
+  return {splats.data(), features.data(), order.data(),  starts.data(), slots.data(),
+          channels,      camera.width,    camera.height, (camera.width + TILE - 1) / TILE};
+}
+
+Frame splat(const Cloud& cloud, const Pinhole& camera, const Picture& out) {
+  Frame f;
+  f.camera = camera;
+  f.channels = cloud.channels;
+  f.splats.resize(cloud.count);
+  f.features.resize(size_t(cloud.count) * (cloud.channels + 1));
+  const Kernels& k = kernels();
+  parallel((cloud.count + CHUNK - 1) / CHUNK, [&](int i) {
+    k.project(cloud, camera, i * CHUNK, std::min(cloud.count, (i + 1) * CHUNK), f.splats.data(),
+              f.features.data());
+  });
+  bin(f);
+  const Lists lists = f.lists();
+  parallel(int(f.starts.size()) - 1, [&](int tile) { k.blend(lists, tile, out); });
+  return f;
+}
+
+void splat_backward(const Frame& f, const Cloud& cloud, const PictureGradient& gradient,
+                    CloudGradient out) {
+  const Kernels& k = kernels();
+  const Lists lists = f.lists();
+  // Every slot is written by the one tile it belongs to, then summed in a fixed order.
+  std::unique_ptr<float[]> sums(new float[size_t(f.slots.back()) * slot_size(f.channels) + 1]);
+  parallel(int(f.starts.size()) - 1,
+           [&](int tile) { k.blend_backward(lists, tile, gradient, sums.get()); });
+  parallel((cloud.count + CHUNK - 1) / CHUNK, [&](int i) {
+    k.project_backward(cloud, f.camera, i * CHUNK, std::min(cloud.count, (i + 1) * CHUNK), lists,
+                       sums.get(), out);
+  });
+}

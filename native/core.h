@@ -1,0 +1,22 @@
+// What the binding calls: raw pointers in, raw pointers out, no Python and no tensors.
+#pragma once
+#include <vector>
+
+#include "kernels.h"
+
+const Kernels& kernels();
+const char* instruction_set();
+
+// Everything backward needs from forward, besides the picture.
+struct Frame {
+  std::vector<Splat> splats;
+  std::vector<float> features;
+  std::vector<uint32_t> order, starts, slots;
+  Pinhole camera;
+  int channels;
+  Lists lists() const;
+};
+
+Frame splat(const Cloud& cloud, const Pinhole& camera, const Picture& out);
+void splat_backward(const Frame& frame, const Cloud& cloud, const PictureGradient& gradient,
+                    CloudGradient out);

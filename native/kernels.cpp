@@ -1,0 +1,14 @@
+// Compiled once per instruction set; KERNELS names the table this copy fills.
+// No standard library templates here: their code would be shared between instruction sets.
+#include "kernels.h"
+
+#include <cstddef>
+
+#include "vec.h"
+
+#include "project.inl"
+
+#include "blend.inl"
+
+extern const Kernels KERNELS;
+const Kernels KERNELS = {project, project_backward, blend, blend_backward};

@@ -1,0 +1,65 @@
+// The inner loops: data they share with core.cpp, and the table each instruction set fills.
+// Layouts are row-major float32; a tile is 32 x 32 pixels, 8 x 8 blocks of 4 x 4 pixels.
+#pragma once
+#include <cstdint>
+
+constexpr int TILE = 32;
+constexpr int MAX_FEATURES = 33;  // Colours and depth.
+constexpr int MOMENTS = 6;        // s, s dx, s dy, s dx dx, s dx dy, s dy dy.
+
+struct Pinhole {
+  float rotation[9], translation[3];  // World to camera.
+  float fx, fy, cx, cy;
+  int width, height;
+};
+
+struct Cloud {
+  const float *means, *quats, *scales, *opacities, *colors;
+  int count, channels;
+};
+
+struct CloudGradient {
+  float *means, *quats, *scales, *opacities, *colors;
+};
+
+// One projected Gaussian: alpha(d) = opacity * 2^-(xx dx dx + xy dx dy + yy dy dy).
+struct Splat {
+  float x, y, xx, xy, yy, opacity;
+  int16_t left, right, top, bottom;  // Blocks [left, right) x [top, bottom) that it may touch.
+};
+
+struct Lists {
+  const Splat* splats;
+  const float* features;     // (count, channels + 1): colours, then depth.
+  const uint32_t* order;     // Gaussians of every tile, near to far, tile after tile.
+  const uint32_t* starts;    // (tiles + 1) into order.
+  const uint32_t* slots;     // (count + 1): first slot of each Gaussian, one per tile it touches.
+  int channels, width, height, tiles_x;
+};
+
+struct Picture {
+  float *color, *alpha, *depth;
+  const float* background;  // (channels), or null for black.
+};
+
+struct PictureGradient {
+  const float *color, *alpha, *depth;      // Of the loss.
+  const float *out_color, *out_alpha, *out_depth;  // What forward wrote.
+  const float* background;
+};
+
+struct Triangle {
+  float edge[3][3];  // Barycentric over depth: b_i / z = edge[i] . (x, y, 1), pixel centres.
+  float slope[3];    // 1 / z = slope . (x, y, 1).
+  int16_t left, right, top, bottom;  // Blocks.
+};
+
+struct Kernels {
+  void (*project)(const Cloud&, const Pinhole&, int first, int last, Splat*, float* features);
+  void (*project_backward)(const Cloud&, const Pinhole&, int first, int last, const Lists&,
+                           const float* sums, CloudGradient);
+  void (*blend)(const Lists&, int tile, const Picture&);
+  void (*blend_backward)(const Lists&, int tile, const PictureGradient&, float* sums);
+};
+
+inline int slot_size(int channels) { return (MOMENTS + channels + 1 + 15) / 16 * 16; }
