@@ -62,6 +62,8 @@ class Run:
     """The finished stages of a job, kept in a folder until the job is done."""
 
     folder: Path
+    settings: str
+    """What the result depends on; work begun with other settings is not continued."""
 
     def stage(self, name: str, work: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """What stage `name` yields: read if an earlier, stopped run finished it, else worked out.
@@ -75,37 +77,36 @@ class Run:
             except safetensors.SafetensorError as error:
                 raise ValueError(f"{path} is damaged; start again without --resume") from error
         tensors = work()
-        with replacing(path) as part:
-            part.write_bytes(packed_tensors(tensors))
+        self.folder.mkdir(exist_ok=True)
+        for file, data in (
+            (RUN_FILE, self.settings.encode()),
+            (path.name, packed_tensors(tensors)),
+        ):
+            with replacing(self.folder / file) as part:
+                part.write_bytes(data)
         return tensors
 
     def done(self) -> None:
-        """Forgets the stages: the job's result is written."""
-        shutil.rmtree(self.folder)
+        """Forgets the stages: the result is written, or there can be none."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def open_run(output: Path, settings: Mapping[str, str | int | None], resume: bool) -> Run:
-    """The run that makes `output`: begun anew, or continued where it was stopped.
+    """The run that makes `output`: begun anew, or continued if it was stopped behind a stage.
 
     `settings` is everything the result depends on (photo hash, seed, ...). Raises ValueError if
-    there is nothing to continue or it was begun with other settings.
+    the stopped run had other settings. Nothing is written before the first stage is finished.
     """
-    folder = output.with_name(f".{output.name}.run")
-    text = json.dumps(dict(settings), sort_keys=True)
+    run = Run(output.with_name(f".{output.name}.run"), json.dumps(dict(settings), sort_keys=True))
+    begun = run.folder / RUN_FILE
     if not resume:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        with replacing(folder / RUN_FILE) as part:
-            part.write_text(text)
-        return Run(folder)
-    if not (folder / RUN_FILE).exists():
-        raise ValueError(f"there is no stopped work for {output}; start it without --resume")
-    if (folder / RUN_FILE).read_text() != text:
+        run.done()
+    elif begun.exists() and begun.read_text() != run.settings:
         raise ValueError(
             f"the stopped work for {output} began with another photo or other settings; "
             "repeat them, or start again without --resume"
         )
-    return Run(folder)
+    return run
 
 
 def file_hash(path: Path) -> str:

@@ -36,15 +36,17 @@ def test_a_stopped_run_continues_behind_its_last_whole_stage(tmp_path: Path):
 
 def test_only_the_same_work_continues(tmp_path: Path):
     output = tmp_path / "me.avatar"
-    with pytest.raises(ValueError, match="no stopped work"):
-        open_run(output, {"seed": 1}, resume=True)
-    open_run(output, {"seed": 1}, resume=False)
+    begun = open_run(output, {"seed": 1}, resume=True)
+    assert not list(tmp_path.iterdir()), "nothing is written before a stage is finished"
+    begun.stage("first", lambda: {"x": torch.ones(1)})
     with pytest.raises(ValueError, match="other settings"):
         open_run(output, {"seed": 2}, resume=True)
     run = open_run(output, {"seed": 1}, resume=True)
     (run.folder / "first.safetensors").write_bytes(b"half")
     with pytest.raises(ValueError, match="damaged; start again without --resume"):
         run.stage("first", dict)
+    open_run(output, {"seed": 2}, resume=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
