@@ -1,0 +1,199 @@
+"""What the photo does not show: a colour for every Gaussian that it did not see.
+
+This fills the slot that pseudo-labels have in One Shot, One Talk (Sec. 3.2): any source of unseen
+colour, such as a video diffusion model, answers the same question as `completed` does here from the
+photo alone. Every material continues as itself: a colour that varies slowly along the body
+(`_course`), plus texture borrowed from the seen place most like the unseen one (`_texture`), plus the
+gap between that guess and the photo, carried smoothly over the border so that no seam shows
+(`_healed`). All of it at rest, in Lab.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy.ndimage import gaussian_filter1d
+from scipy.sparse import coo_matrix
+from scipy.spatial import cKDTree
+from skimage.color import lab2rgb, rgb2lab
+
+from incarnate.avatars import garments
+from incarnate.avatars.garments import Anatomy, HAIR, LABELS, SHOES, SKIN
+
+NEIGHBOURS = 8
+HEALING = 90  # Sweeps; with DECAY the gap at a border fades over about 6 cm.
+DECAY = 0.985
+NUM_ROWS = 48
+SOURCE_SHARE = 0.6  # A point is a source of colour for others from this confidence on.
+DEFAULTS = {"bottom": (38.0, 0.0, -6.0), "shoes": (30.0, 0.5, -1.0), "top": (55.0, 0.0, -2.0)}
+"""Lab of clothes nobody saw: dark slate trousers, dark shoes, a mid-grey shirt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the photo says of each point."""
+
+    rgb: Float[ndarray, "n 3"]
+    confidence: Float[ndarray, " n"]
+    """1 where the photo shows the point squarely, 0 where it does not."""
+
+
+def completed(
+    where: Anatomy, labels: Int[ndarray, " n"], seen: Seen, rng: np.random.Generator
+) -> Float[ndarray, "n 3"]:
+    """A colour in [0, 1] for every point; where the photo is sure, the photo's."""
+    lab = rgb2lab(seen.rgb[None].clip(0, 1))[0]
+    guess = np.zeros_like(lab)
+    for label in np.unique(labels):
+        for mine, sources in _groups(where, labels, seen.confidence, int(label)):
+            guess[mine] = _guess(where, lab, mine, sources, int(label), rng)
+    guess = _fixed(guess, labels, where, lab, seen.confidence)
+    healed = _healed(guess, lab, where, labels, seen.confidence)
+    mixed = healed + seen.confidence[:, None] * (lab - healed)
+    return lab2rgb(mixed[None]).clip(0, 1)[0]
+
+
+def _groups(where: Anatomy, labels: ndarray, confidence: ndarray, label: int):
+    """Points to be coloured together, each with the points that may lend it colour."""
+    same = labels == label
+    sure = same & (confidence > SOURCE_SHARE)
+    if label != SKIN:
+        yield same, sure
+        return
+    for parts in (
+        (garments.HEAD,), (garments.NECK, garments.TORSO), (garments.ARM,), (garments.HAND,),
+        (garments.LEG,), (garments.FOOT,),
+    ):  # fmt: skip
+        inside = np.isin(where.segments, parts)
+        for widened in (parts, _KIN[parts[0]], tuple(range(7))):
+            sources = sure & np.isin(where.segments, widened)
+            if sources.sum() >= 60:
+                break
+        yield same & inside, sources
+
+
+_KIN = {
+    garments.HEAD: (garments.HEAD, garments.NECK),
+    garments.NECK: (garments.NECK, garments.HEAD),
+    garments.ARM: (garments.ARM, garments.HAND),
+    garments.HAND: (garments.HAND, garments.ARM),
+    garments.LEG: (garments.LEG, garments.FOOT),
+    garments.FOOT: (garments.FOOT, garments.LEG),
+}
+
+
+def _guess(where, lab, mine, sources, label: int, rng) -> Float[ndarray, "m 3"]:
+    if sources.sum() < 20:
+        default = DEFAULTS.get(LABELS[label])
+        known = sources if sources.any() else mine
+        color = np.array(default) if default else np.median(lab[known], axis=0)
+        return np.tile(color, (mine.sum(), 1))
+    course, rows = _course(where, lab, sources)
+    low = _at(course, rows, _row(where)[mine])
+    residual = lab[sources] - _at(course, rows, _row(where)[sources])
+    if label == HAIR:
+        return low + _strands(where, residual, mine, sources, rng)
+    gain = 0.35 if label == SKIN else 0.8
+    return low + gain * _texture(where, residual, mine, sources)
+
+
+def _row(where: Anatomy) -> Float[ndarray, " n"]:
+    """The coordinate along which a material's colour may drift: height, or the way down a limb."""
+    arm = np.isin(where.segments, (garments.ARM, garments.HAND))
+    return np.where(arm, 10 + 0.28 * where.along, where.points[:, 1])
+
+
+def _course(where: Anatomy, lab: ndarray, sources: ndarray) -> tuple[ndarray, ndarray]:
+    """Robust colours by row: (k 3) colours at (k) rows. The sides count more than the middle,
+    since what is worn open or printed in front does not go round to the back."""
+    row = _row(where)[sources]
+    colors = lab[sources]
+    aside = np.abs(where.points[sources, 0])
+    torso = where.segments[sources] == garments.TORSO
+    wide = np.quantile(aside[torso], 0.95) if torso.any() else 1.0
+    weight = np.where(torso & (aside < 0.45 * wide), 0.15, 1.0)
+    edges = np.unique(np.quantile(row, np.linspace(0, 1, NUM_ROWS + 1)))
+    if len(edges) < 3:
+        return np.median(colors, axis=0)[None], row[:1]
+    bins = np.clip(np.searchsorted(edges, row, side="right") - 1, 0, len(edges) - 2)
+    course, rows = [], []
+    for i in np.unique(bins):
+        inside = bins == i
+        course.append(_weighted_median(colors[inside], weight[inside]))
+        rows.append(row[inside].mean())
+    return gaussian_filter1d(np.array(course), 2.0, axis=0, mode="nearest"), np.array(rows)
+
+
+def _weighted_median(values: ndarray, weight: ndarray) -> ndarray:
+    order = values.argsort(axis=0)
+    total = weight[order].cumsum(axis=0)
+    middle = (total >= total[-1] / 2).argmax(axis=0)
+    return np.take_along_axis(values, np.take_along_axis(order, middle[None], 0), 0)[0]
+
+
+def _at(course: ndarray, rows: ndarray, row: ndarray) -> ndarray:
+    if len(rows) == 1:
+        return np.tile(course[0], (len(row), 1))
+    return np.stack([np.interp(row, rows, course[:, c]) for c in range(3)], 1)
+
+
+def _texture(where: Anatomy, residual: ndarray, mine: ndarray, sources: ndarray) -> ndarray:
+    """Residuals of the nearest seen points, front and back laid over each other.
+
+    What strays far from its row (a white shirt under an open jacket, a print, a stray hand) is
+    not texture and is not lent.
+    """
+    spread = np.median(np.abs(residual), axis=0) * 1.48 + 0.5
+    odd = (np.abs(residual) > 3 * spread).any(1)
+    lent = np.where(odd[:, None], 0, residual.clip(-2.5 * spread, 2.5 * spread))
+    flat = where.points * [1, 1, 0.3]
+    tree = cKDTree(flat[sources])
+    distance, nearest = tree.query(flat[mine], k=1)
+    mirrored, other = tree.query(flat[mine] * [-1, 1, 1], k=1)
+    chosen = np.where(mirrored < distance - 0.02, other, nearest)
+    return lent[chosen]
+
+
+def _strands(where: Anatomy, residual: ndarray, mine, sources, rng) -> ndarray:
+    """Hair: streaks that run down from the crown, each with the lightness of some seen strand."""
+    head = where.segments == garments.HEAD
+    center = where.points[head].mean(0)
+    local = where.points - center
+    azimuth = np.arctan2(local[:, 0], local[:, 2])
+    streaks = gaussian_filter1d(rng.permutation(np.resize(residual, (720, 3))), 1.5, axis=0, mode="wrap")
+    spread = residual.std(0) / streaks.std(0).clip(1e-3)
+    wave = 0.06 * np.sin(local[:, 1] * 40)
+    index = ((azimuth[mine] + wave[mine] + np.pi) / (2 * np.pi) * 720).astype(int) % 720
+    return 0.6 * (streaks * spread.clip(0, 3))[index] + 0.25 * rng.permutation(
+        np.resize(residual, (mine.sum(), 3))
+    )
+
+
+def _fixed(guess, labels, where: Anatomy, lab, confidence) -> ndarray:
+    """Parts whose colour is known beforehand, under the light that falls on the face."""
+    face = (where.segments == garments.HEAD) & (labels == SKIN) & (confidence > SOURCE_SHARE)
+    light = np.quantile(lab[face, 0], 0.8) / 70 if face.sum() > 20 else 1.0
+    known = {"teeth": (82, 1, 8), "tongue": (48, 26, 14), "mouth": (22, 20, 10), "lashes": (15, 2, 2)}
+    for name, color in known.items():
+        mine = labels == LABELS.index(name)
+        guess[mine] = np.array(color) * [min(light, 1.15), 1, 1]
+    return guess
+
+
+def _healed(guess, lab, where: Anatomy, labels, confidence) -> ndarray:
+    """The guess plus its gap to the photo, carried over the border and fading behind it."""
+    _, near = cKDTree(where.points + where.normals * 0.01).query(where.points + where.normals * 0.01,
+                                                                  k=NEIGHBOURS + 1, workers=-1)  # fmt: skip
+    rows = np.repeat(np.arange(len(labels)), NEIGHBOURS)
+    columns = near[:, 1:].ravel()
+    same = (labels[rows] == labels[columns]).astype(np.float32)
+    links = coo_matrix((same, (rows, columns)), shape=(len(labels),) * 2).tocsr()
+    degree = np.maximum(np.asarray(links.sum(1)), 1)
+    hold = np.clip((confidence - 0.3) / 0.5, 0, 1)[:, None].astype(np.float32)
+    known = np.isin(labels, (SKIN, HAIR, SHOES, garments.TOP, garments.BOTTOM))[:, None]
+    gap = ((lab - guess) * known).astype(np.float32)
+    carried = hold * gap
+    for _ in range(HEALING):
+        carried = hold * gap + (1 - hold) * DECAY * (links @ carried) / degree
+    return guess + carried

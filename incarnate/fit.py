@@ -1,0 +1,236 @@
+"""Learning an avatar from pictures: silhouette, observation, appearance.
+
+Cameras and pictures come in at the working size. A *target* is one picture of the person: premultiplied
+colour and alpha, seen by a camera. Nothing here knows where targets come from: the photo and any
+pseudo-label are the same to it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import grid_sample, max_pool2d
+
+from incarnate.avatars.surface import Discs, Frames, placed
+from incarnate.cameras import Camera
+from incarnate.losses import ssim
+from incarnate.render import rasterize, render
+from incarnate.scene import Gaussians, Mesh
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A picture to be matched."""
+
+    camera: Camera
+    rgb: Float[Tensor, "h w 3"]
+    """Foreground colour, premultiplied by alpha."""
+    alpha: Float[Tensor, "h w"]
+
+
+@dataclass(frozen=True)
+class SilhouetteWeights:
+    """How clothes and hair are let off the body to fill the matte."""
+
+    steps: int = 60
+    lr: float = 0.0015
+    """Metres a step."""
+    laplacian_weight: float = 2e3
+    offset_weight: float = 20.0
+    max_offset: float = 0.12
+
+
+def fit_silhouette(
+    base: Float[Tensor, "v 3"],
+    directions: Float[Tensor, "v 3"],
+    stiffness: Float[Tensor, " v"],
+    anchors: tuple[Int[Tensor, "n 3"], Float[Tensor, "n 3"]],
+    laplacian: Tensor,
+    target: Target,
+    weights: SilhouetteWeights,
+    progress: Progress,
+) -> Float[Tensor, " v"]:
+    """Metres by which each vertex leaves the body along `directions` so that alpha meets the matte.
+
+    `stiffness` of 1 is cloth, more is held closer to the body. `anchors` are the three vertices and
+    barycentrics of the Gaussians that stand for the surface; `laplacian` is sparse (v v).
+    """
+    corners, barycentrics = anchors
+    spacing = _spacing(base, corners, barycentrics)
+    count = len(corners)
+    look = Gaussians(
+        base[:1].expand(count, 3), base.new_tensor([1.0, 0, 0, 0]).expand(count, 4).contiguous(),
+        spacing.log()[:, None].expand(count, 3).contiguous(), base.new_full((count,), 4.0),
+        base.new_ones(count, 1),
+    )  # fmt: skip
+    heights = torch.zeros(len(base), requires_grad=True)
+    optimizer = torch.optim.Adam([heights], lr=weights.lr)
+    for step in range(weights.steps):
+        optimizer.zero_grad()
+        vertices = base + heights[:, None] * directions
+        means = (vertices[corners] * barycentrics[..., None]).sum(1)
+        alpha = render(replace(look, means=means), target.camera).alpha
+        bend = laplacian @ heights[:, None]
+        loss = (
+            (alpha - target.alpha).abs().mean()
+            + weights.laplacian_weight * bend.square().mean()
+            + weights.offset_weight * (stiffness * heights.square()).mean()
+        )
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            heights.clamp_(-0.02, weights.max_offset)
+        progress(step + 1, weights.steps)
+    return heights.detach()
+
+
+def observed(
+    gaussians: Gaussians,
+    normals: Float[Tensor, "n 3"],
+    mesh: Mesh,
+    target: Target,
+    reach: int,
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
+    """What a picture shows of each Gaussian: its colour there, and how sure that is, in [0, 1].
+
+    Sure means: in front of the depth buffer's surface, facing the camera, inside the matte, and no
+    nearer than `reach` pixels to something that hides what lies behind it (an arm before the trunk).
+    """
+    camera = target.camera
+    pixels = camera.project(gaussians.means)
+    local = camera.local(gaussians.means)
+    view = torch.nn.functional.normalize(camera.center - gaussians.means, dim=1)
+    facing = (normals * view).sum(1)
+    depth = rasterize(mesh, camera).depth
+    far = torch.where(depth > 0, depth, torch.full_like(depth, 1e3))
+    nearest = -max_pool2d(-far[None, None], 2 * reach + 1, 1, reach)[0, 0]
+    behind = local[:, 2] - sampled(nearest[..., None], pixels)[:, 0]
+    hidden = local[:, 2] - sampled(far[..., None], pixels, "nearest")[:, 0]
+    inside = (pixels >= 0).all(1) & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
+    inside &= local[:, 2] > 0
+    solid = -max_pool2d(-target.alpha[None, None], 3, 1, 1)[0, 0]
+    alpha = sampled(solid[..., None], pixels)[:, 0]
+    color = sampled(target.rgb, pixels) / sampled(target.alpha[..., None], pixels).clamp_min(1e-3)
+    sure = smoothstep(facing, 0.12, 0.4) * smoothstep(alpha, 0.5, 0.95)
+    sure = sure * (1 - smoothstep(behind, 0.03, 0.06)) * (hidden < 0.012) * inside
+    return color.clamp(0, 1), sure
+
+
+@dataclass(frozen=True)
+class AppearanceWeights:
+    """Losses of One Shot, One Talk, Eq. 7 to 10, and Adam's rates."""
+
+    steps: int = 100
+    rgb_weight: float = 0.8
+    ssim_weight: float = 0.2
+    alpha_weight: float = 0.4
+    coupling_weight: float = 2.0
+    """L_MGC: metres by which Gaussians leave the mesh."""
+    isotropic: bool = False
+    ssim_every: int = 2
+    color_lr: float = 0.06
+    scale_lr: float = 0.015
+    offset_lr: float = 0.0003
+    spin_lr: float = 0.03
+    opacity_lr: float = 0.03
+
+
+def fit_appearance(
+    discs: Discs,
+    frames: Frames,
+    freedom: Float[Tensor, " n"],
+    targets: list[Target],
+    weights: AppearanceWeights,
+    rng: torch.Generator,
+    progress: Progress,
+) -> Discs:
+    """Discs, in the frames of the pictured pose, whose render matches the pictures.
+
+    `freedom` in [0, 1] says how far a disc may stray from what it is: 0 keeps it (completed, not
+    seen), 1 lets its colour move by 0.4.
+    """
+    free = (freedom > 0.02).float()
+    reach = (0.03 + 0.37 * freedom)[:, None]
+    tint = torch.zeros_like(discs.colors, requires_grad=True)
+    offsets = torch.zeros_like(discs.offsets, requires_grad=True)
+    growth = torch.zeros_like(discs.log_scales, requires_grad=True)
+    spins = torch.zeros_like(discs.spins, requires_grad=True)
+    fade = torch.zeros_like(discs.logit_opacities, requires_grad=True)
+    rates = [(tint, weights.color_lr), (offsets, weights.offset_lr), (growth, weights.scale_lr),
+             (spins, weights.spin_lr), (fade, weights.opacity_lr)]  # fmt: skip
+    optimizer = torch.optim.Adam([{"params": [p], "lr": lr} for p, lr in rates])
+    decay = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: 0.1 ** (max(0.0, step / weights.steps - 0.4) / 0.6)
+    )
+
+    def current() -> Discs:
+        grown = growth.mean(1, keepdim=True).expand(-1, 3) if weights.isotropic else growth
+        return replace(
+            discs,
+            colors=(discs.colors + reach * torch.tanh(tint)).clamp(0, 1),
+            offsets=discs.offsets + free[:, None] * offsets,
+            log_scales=discs.log_scales + free[:, None] * grown.clamp(-1.2, 0.6),
+            spins=discs.spins + free * spins,
+            logit_opacities=discs.logit_opacities + free * fade.clamp(-3.0, 2.0),
+        )
+
+    for step in range(weights.steps):
+        target = targets[step % len(targets)]
+        optimizer.zero_grad()
+        background = torch.rand(3, generator=rng)
+        view = render(placed(current(), frames), target.camera, background)
+        truth = target.rgb + (1 - target.alpha[..., None]) * background
+        loss = weights.rgb_weight * (view.rgb - truth).abs().mean()
+        loss = loss + weights.alpha_weight * (view.alpha - target.alpha).abs().mean()
+        loss = loss + weights.coupling_weight * offsets.norm(dim=1).mean()
+        if (step // len(targets)) % weights.ssim_every == 0:
+            loss = loss + weights.ssim_weight * (1 - ssim(view.rgb, truth))
+        loss.backward()
+        optimizer.step()
+        decay.step()
+        progress(step + 1, weights.steps)
+    with torch.no_grad():
+        return current()
+
+
+def sampled(
+    image: Float[Tensor, "h w c"], pixels: Float[Tensor, "n 2"], mode: str = "bilinear"
+) -> Float[Tensor, "n c"]:
+    """The picture at pixel coordinates (the first pixel's centre is (0.5, 0.5))."""
+    height, width = image.shape[:2]
+    grid = pixels / pixels.new_tensor([width, height]) * 2 - 1
+    picked = grid_sample(
+        image.movedim(-1, 0)[None], grid[None, None], mode=mode, padding_mode="border",
+        align_corners=False,
+    )  # fmt: skip
+    return picked[0, :, 0].T
+
+
+def smoothstep(x: Tensor, low: float, high: float) -> Tensor:
+    """0 below `low`, 1 above `high`, smooth between."""
+    x = ((x - low) / (high - low)).clamp(0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def graph_laplacian(faces: Int[Tensor, "f 3"], num_vertices: int) -> Tensor:
+    """Sparse I - D^-1 A over the edges of triangles; rows without edges are zero."""
+    edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edges = torch.cat([edges, edges.flip(1)]).unique(dim=0)
+    degree = torch.bincount(edges[:, 0], minlength=num_vertices).clamp_min(1).float()
+    diagonal = torch.arange(num_vertices)
+    has: Bool[Tensor, " v"] = torch.bincount(edges[:, 0], minlength=num_vertices) > 0
+    index = torch.cat([edges.T, torch.stack([diagonal, diagonal])], 1)
+    values = torch.cat([-1 / degree[edges[:, 0]], has.float()])
+    return torch.sparse_coo_tensor(index, values, (num_vertices,) * 2).coalesce()
+
+
+def _spacing(vertices: Tensor, corners: Tensor, barycentrics: Tensor) -> Float[Tensor, " n"]:
+    """Standard deviations that cover the surface: from the area that each anchor stands for."""
+    a, b, c = vertices[corners].unbind(1)
+    area = torch.linalg.cross(b - a, c - a).norm(dim=1) / 2
+    _, back, number = torch.unique(corners, dim=0, return_inverse=True, return_counts=True)
+    return (area / number[back]).sqrt().clamp(1e-3, 0.05) * 0.9
