@@ -39,6 +39,12 @@ class Report(ABC):
     def close(self) -> None:
         """The last stage is done, or the job was stopped."""
 
+    def __enter__(self) -> "Report":
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.close()
+
 
 @final
 class Silent(Report):
