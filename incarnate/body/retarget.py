@@ -19,9 +19,19 @@ from torch import Tensor
 
 from incarnate.body.body import Body
 from incarnate.motion.motion import Motion
-from incarnate.motion.skeleton import INDEX, LEG_LENGTH, PARENTS, calibration, local, turns
+from incarnate.motion.skeleton import (
+    INDEX,
+    LEG_LENGTH,
+    PARENTS,
+    T_POSE,
+    calibration,
+    local,
+    positions,
+    turns,
+)
 
 _WRIST_SHARE = 0.5
+_GIRDLE_SHARE = 0.3
 _SIDES = ("left", "right")
 _LIMBS = tuple(
     (f"{side}_{a}", f"{side}_{b}")
@@ -32,6 +42,7 @@ _STACKS = (
     ("pelvis", "spine1"), ("spine1", "spine2"), ("spine2", "spine3"), ("spine3", "neck"),
     ("neck", "head"),
 )  # fmt: skip
+_GIRDLES = tuple((f"{side}_collar", f"{side}_shoulder") for side in _SIDES)
 _INERT = ("jaw", "left_eye_smplhf", "right_eye_smplhf")
 
 
@@ -55,7 +66,9 @@ def pose_for(body: Body, motion: Motion, joints: Float[Tensor, "j 3"] | None = N
         base = own[above] if above in own else _inherited(own, parents, above)
         _spread_twist(own, chain, base, rig.joints)
     for chain in rig.stacks:
-        _spread_turn(own, chain)
+        _spread_turn(own, chain, 1.0)
+    for chain in rig.girdles:
+        _spread_turn(own, chain, _GIRDLE_SHARE)
     out: list[Tensor] = []
     for j, parent in enumerate(parents):
         follow = out[parent] if parent >= 0 else turned[:, 0]
@@ -63,7 +76,7 @@ def pose_for(body: Body, motion: Motion, joints: Float[Tensor, "j 3"] | None = N
     world = torch.stack(out, 1)
     pose = world[:, [max(p, 0) for p in parents]].transpose(-1, -2) @ world
     pose = torch.where((body.parents < 0)[:, None, None], world, pose)
-    transl = rig.scale * motion.transl + rig.rise
+    transl = rig.scale * motion.transl + _rise(body, rig, motion.pose, pose)
     return Posed(pose, body.arkit(motion.expression), transl)
 
 
@@ -91,10 +104,11 @@ def motion_from(
     known = torch.zeros(len(INDEX), dtype=torch.bool)
     known[[INDEX[name] for name in rig.carrier]] = True
     global_turns = packed @ rig.calibration.transpose(-1, -2)
+    pose = local(_filled(global_turns, known))
     return Motion(
         fps,
-        local(_filled(global_turns, known)),
-        (posed.transl - rig.rise) / rig.scale,
+        pose,
+        (posed.transl - _rise(body, rig, pose, posed.pose)) / rig.scale,
         posed.pose.new_zeros(count, 52) if arkit is None else arkit,
     )
 
@@ -107,8 +121,8 @@ class _Rig(NamedTuple):
     carrier: dict[str, int]
     limbs: list[list[int]]
     stacks: list[list[int]]
+    girdles: list[list[int]]
     scale: float
-    rise: Tensor
 
 
 def _rig(body: Body, joints: Tensor | None) -> _Rig:
@@ -130,12 +144,29 @@ def _rig(body: Body, joints: Tensor | None) -> _Rig:
     stacks = [
         _between(parents, mapped[a], mapped[b]) for a, b in _STACKS if a in mapped and b in mapped
     ]
+    girdles = [
+        _between(parents, mapped[a], mapped[b]) for a, b in _GIRDLES if a in mapped and b in mapped
+    ]
     legs = [rest[INDEX[f"{s}_ankle"]] - rest[INDEX[f"{s}_hip"]] for s in _SIDES]
-    stood = [turn[INDEX[f"{s}_hip"]] @ leg for s, leg in zip(_SIDES, legs, strict=True)]
-    rise = joints.new_zeros(3)
-    rise[1] = sum((leg - up)[1] for leg, up in zip(legs, stood, strict=True)) / 2
     scale = float(sum(leg.norm() for leg in legs) / 2 / LEG_LENGTH)
-    return _Rig(joints, turn, carrier, limbs, stacks, scale, rise)
+    return _Rig(joints, turn, carrier, limbs, stacks, girdles, scale)
+
+
+def _rise(body: Body, rig: _Rig, pose: Tensor, own: Tensor) -> Tensor:
+    """What to add to the scaled translation so that the lower foot is as high as it should be.
+
+    Thigh and shin need not share the idealised adult's proportions: a seat would lift the feet.
+    """
+    names = [f"{s}_{p}" for s in _SIDES for p in ("ankle", "foot")]
+    names = [name for name in names if name in body.smplx_joints]
+    feet = [INDEX[name] for name in names]
+    wanted = positions(pose, pose.new_zeros(len(pose), 3))[:, feet, 1] - T_POSE[feet, 1].to(pose)
+    mine = [body.smplx_joints[name] for name in names]
+    bones = body.bones(rig.joints.expand(len(own), -1, -1), own, own.new_zeros(len(own), 3))
+    rest = rig.joints[mine]
+    posed = (bones[:, mine, :3, :3] @ rest[..., None])[..., 0] + bones[:, mine, :3, 3]
+    up = rig.scale * wanted.amin(1) - (posed - rest)[..., 1].amin(1)
+    return torch.stack([torch.zeros_like(up), up, torch.zeros_like(up)], -1)
 
 
 def _between(parents: list[int], top: int, bottom: int) -> list[int]:
@@ -179,12 +210,13 @@ def _spread_twist(own: dict[int, Tensor], chain: list[int], base: Tensor, rest: 
         own[joint] = last @ roma.rotvec_to_rotmat(back * twist[:, None] * axis)
 
 
-def _spread_turn(own: dict[int, Tensor], chain: list[int]) -> None:
-    """Bones between two mapped ones turn by even steps."""
+def _spread_turn(own: dict[int, Tensor], chain: list[int], share: float) -> None:
+    """Bones between two mapped ones turn by even steps, together by `share` of the whole."""
     first, last = own[chain[0]], own[chain[-1]]
     step = roma.rotmat_to_rotvec(first.transpose(-1, -2) @ last)
+    steps = len(chain) - (1 if share == 1 else 2)
     for k, joint in enumerate(chain[1:-1], 1):
-        own[joint] = first @ roma.rotvec_to_rotmat(k / (len(chain) - 1) * step)
+        own[joint] = first @ roma.rotvec_to_rotmat(share * k / steps * step)
 
 
 def _twist(turn: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:

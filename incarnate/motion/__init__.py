@@ -1,4 +1,4 @@
-"""Motion: what a person does, told without a body. Readers of files lie in `incarnate.io.motions`."""
+"""Motion: what a person does, told without a body. Files: `incarnate.io.motions`."""
 
 from incarnate.motion.cycles import idle, walk_cycle
 from incarnate.motion.expressions import EXPRESSIONS, parse_expression

@@ -146,16 +146,20 @@ def looped(motion: Motion, fade_frames: int) -> Motion:
 
 
 def grounded(motion: Motion, every_frame: bool = False) -> Motion:
-    """The motion moved up or down until its lowest sole touches the floor of the T-pose.
+    """The motion moved up or down until the lowest point touches the floor of the T-pose.
 
-    Feet are those of the idealised adult. `every_frame` grounds each frame by itself, which keeps
-    a walk on the floor and takes jumps away.
+    Points are those of the idealised adult: soles, and the other joints with flesh below them.
+    `every_frame` grounds each frame by itself, which keeps a walk on the floor and takes jumps
+    away.
     """
     joints = positions(motion.pose, motion.transl)
-    feet = [INDEX[f"{s}_{p}"] for s in ("left", "right") for p in ("ankle", "foot")]
-    above = T_POSE[feet, 1].to(joints) - (T_POSE[INDEX["left_ankle"], 1] - FOOT_DROP)
     floor = T_POSE[INDEX["left_ankle"], 1] - FOOT_DROP
-    gap = (joints[:, feet, 1] - above - floor).amin(1)
+    flesh = torch.full((len(SMPLX_JOINTS),), 0.03)
+    trunk = ("pelvis", "left_hip", "right_hip", "spine1", "spine2", "spine3", "head")
+    flesh[[INDEX[name] for name in trunk]] = 0.10
+    feet = [INDEX[f"{s}_{p}"] for s in ("left", "right") for p in ("ankle", "foot")]
+    flesh[feet] = T_POSE[feet, 1] - floor
+    gap = (joints[..., 1] - flesh.to(joints) - floor).amin(1)
     gap = gap if every_frame else gap.amin().expand(len(motion))
     up = torch.stack([torch.zeros_like(gap), -gap, torch.zeros_like(gap)], -1)
     return replace(motion, transl=motion.transl + up)

@@ -27,22 +27,24 @@ class Hand:
     middle: float = 22.0
     ring: float = 26.0
     pinky: float = 28.0
-    """Bend of the knuckle; the next joint bends by 1.1, the last by 0.6 of it."""
+    """Bend of the knuckle; the next joint bends by 1.2, the last by 0.7 of it."""
     thumb: float = 8.0
     """Bend of the thumb's two outer joints."""
     across: float = 10.0
-    """How far the thumb crosses the palm."""
+    """How far the thumb comes before the palm."""
+    close: float = 22.0
+    """How far the thumb lies along the hand."""
     spread: float = 0.0
     """Angle between neighbouring fingers."""
 
 
-FLAT = Hand(0, 0, 0, 0, 0, 0, 0)
-OPEN = Hand(6, 6, 6, 8, 0, 0, 5)
+FLAT = Hand(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+OPEN = Hand(4.0, 4.0, 4.0, 6.0, 0.0, 0.0, 5.0, 5.0)
 RELAXED = Hand()
-FIST = Hand(78, 80, 82, 84, 38, 42)
-POINT = Hand(3, 78, 82, 84, 38, 38)
-PEACE = Hand(3, 3, 80, 84, 42, 45, 11)
-CUPPED = Hand(30, 32, 34, 36, 12, 12)
+FIST = Hand(76.0, 78.0, 80.0, 82.0, 30.0, 62.0, 0.0)
+POINT = Hand(2.0, 78.0, 80.0, 82.0, 30.0, 62.0, 0.0)
+PEACE = Hand(2.0, 2.0, 80.0, 82.0, 34.0, 66.0, 0.0, 11.0)
+CUPPED = Hand(14.0, 16.0, 18.0, 20.0, 5.0, 5.0, 15.0)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Leg:
-    """Degrees: thigh raised to the front, opened to the side, turned out; knee bent; toes lifted."""
+    """Degrees: thigh raised to the front, opened sideways, turned out; knee bent; toes up."""
 
     flex: float = 0.0
     open: float = 1.0
@@ -85,47 +87,47 @@ class Attitude:
     head: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
-T_ARM = Arm((1, 0, 0), (1, 0, 0), (0, -1, 0), collar=(0, 0), hand=FLAT)
+T_ARM = Arm((1.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, -1.0, 0.0), collar=(0.0, 0.0), hand=FLAT)
 REST_ARM = Arm((0.635, -0.771, -0.01), (0.520, -0.460, 0.720), (-0.62, -0.70, -0.35),
-               collar=(-5.0, 0), hand=Hand(12, 15, 17, 18, 0, 0))  # fmt: skip
-UP = Arm((0.30, 1.0, 0.05), (0.12, 1.0, 0.12), (0, 0, 1), collar=(22, 0), hand=OPEN)
-FISTED = Arm((0.35, -1.0, 0.0), (0.05, 0.25, 1.0), (-1, 0, 0), hand=FIST)
+               collar=(-5.0, 0.0), hand=Hand(12.0, 15.0, 17.0, 18.0, 0.0, 0.0, 0.0))  # fmt: skip
+UP = Arm((0.30, 1.0, 0.05), (0.12, 1.0, 0.12), (0.0, 0.0, 1.0), collar=(22.0, 0.0), hand=OPEN)
+FISTED = Arm((0.35, -1.0, 0.0), (0.05, 0.25, 1.0), (-1.0, 0.0, 0.0), hand=FIST)
 HIP = Arm((0.72, -0.66, -0.30), (-0.74, -0.52, 0.36), (-0.55, -0.65, -0.35),
-          (-0.45, -0.45, 0.75), collar=(0, -3), hand=Hand(25, 30, 34, 36, 6, -20))  # fmt: skip
-LAP = Arm((0.22, -1.0, 0.30), (-0.12, -0.32, 1.0), (-0.1, -1.0, -0.25), (-0.1, -0.25, 1.0))
-SIT = Leg(88, 7, 5, 92)
+          (-0.45, -0.45, 0.75), collar=(0.0, -3.0), hand=Hand(14.0, 18.0, 22.0, 26.0, 0.0, 0.0, -15.0))  # fmt: skip
+LAP = Arm((0.20, -1.0, 0.20), (-0.10, -0.62, 1.0), (-0.1, -1.0, -0.25), (-0.1, -0.2, 1.0))
+SIT = Leg(88.0, 0.0, 7.0, 90.0)
 
 ATTITUDES: dict[str, Attitude] = {
-    "rest": Attitude(REST_ARM, REST_ARM, Leg(0, 6, 0, 0), Leg(0, 6, 0, 0)),
-    "t-pose": Attitude(T_ARM, T_ARM, Leg(0, 0, 0, 0), Leg(0, 0, 0, 0)),
+    "rest": Attitude(REST_ARM, REST_ARM, Leg(0.0, 6.0, 0.0, 0.0), Leg(0.0, 6.0, 0.0, 0.0)),
+    "t-pose": Attitude(T_ARM, T_ARM, Leg(0.0, 0.0, 0.0, 0.0), Leg(0.0, 0.0, 0.0, 0.0)),
     "stand": Attitude(),
     "arms-up": Attitude(UP, UP),
     "crossed": Attitude(
-        Arm((0.22, -0.86, 0.36), (-0.86, 0.16, 0.46), (0.10, -0.35, -1.0), (-0.9, 0.22, 0.1),
-            (2, 12), CUPPED),
-        Arm((0.22, -0.88, 0.28), (-0.90, 0.20, 0.34), (0.10, -0.35, -1.0), (-0.9, 0.25, -0.1),
-            (2, 10), CUPPED),
+        Arm((0.10, -0.90, 0.44), (-0.90, 0.24, 0.20), (0.0, -0.2, -1.0), (-0.86, 0.26, -0.42),
+            (0.0, 10.0), CUPPED),
+        Arm((0.12, -0.93, 0.28), (-0.93, 0.16, 0.24), (0.05, -0.1, -1.0), (-0.96, 0.2, -0.1),
+            (0.0, 6.0), CUPPED),
     ),
-    "sitting": Attitude(LAP, LAP, SIT, SIT, (0, 0, 0), (4, 0, 0)),
+    "sitting": Attitude(LAP, LAP, SIT, SIT, (0.0, 0.0, 0.0), (4.0, 0.0, 0.0)),
     "walking": Attitude(
         Arm((0.14, -1.0, -0.36), (0.08, -1.0, 0.02)),
         Arm((0.14, -1.0, 0.30), (0.02, -0.85, 0.75)),
-        Leg(26, 1, 5, 5, 14),
-        Leg(-14, 1, 5, 12, -24),
-        (2, 0, -5),
-        (2, 0, 9),
+        Leg(26.0, 1.0, 5.0, 5.0, 14.0),
+        Leg(-14.0, 1.0, 5.0, 12.0, -24.0),
+        (2.0, 0.0, -5.0),
+        (2.0, 0.0, 9.0),
     ),
     "waving": Attitude(
-        right_arm=Arm((0.72, -0.62, 0.22), (0.36, 1.0, 0.20), (0, 0.1, 1), (0.2, 1.0, 0.1),
-                      (2, 2), OPEN),
+        right_arm=Arm((0.72, -0.62, 0.22), (0.36, 1.0, 0.20), (0.0, 0.1, 1.0), (0.2, 1.0, 0.1),
+                      (2.0, 2.0), OPEN),
     ),
-    "hands-on-hips": Attitude(HIP, HIP, Leg(0, 5, 10, 2), Leg(0, 5, 10, 2)),
+    "hands-on-hips": Attitude(HIP, HIP, Leg(0.0, 5.0, 10.0, 2.0), Leg(0.0, 5.0, 10.0, 2.0)),
     "pointing": Attitude(
-        right_arm=Arm((0.22, -0.18, 1.0), (0.10, 0.0, 1.0), (-0.35, -1.0, 0), None, (4, 10), POINT)
+        right_arm=Arm((0.22, -0.18, 1.0), (0.10, 0.0, 1.0), (-0.35, -1.0, 0.0), None, (4.0, 10.0), POINT)
     ),
     "fists": Attitude(FISTED, FISTED),
     "peace": Attitude(
-        right_arm=Arm((0.42, -0.85, 0.32), (0.24, 1.0, 0.34), (0, 0.05, 1), (0.1, 1.0, 0.05),
+        right_arm=Arm((0.42, -0.85, 0.32), (0.24, 1.0, 0.34), (0.0, 0.05, 1.0), (0.1, 1.0, 0.05),
                       hand=PEACE),
     ),
 }  # fmt: skip
@@ -190,11 +192,11 @@ def _place_hand(pose: Tensor, hand: Hand, side: str) -> None:
     bends = {"index": hand.index, "middle": hand.middle, "ring": hand.ring, "pinky": hand.pinky}
     for row, (finger, bend) in enumerate(bends.items()):
         fan = _turn("y", sign * hand.spread * (row - 1) * -1)
-        for k, share in ((1, 1.0), (2, 1.1), (3, 0.6)):
+        for k, share in ((1, 1.0), (2, 1.2), (3, 0.7)):
             turn = _turn("z", -sign * bend * share)
             pose[INDEX[f"{side}_{finger}{k}"]] = fan @ turn if k == 1 else turn
     # The thumb lies between front and out: it bends about the axis square to it and to the palm.
-    pose[INDEX[f"{side}_thumb1"]] = _turn("x", -hand.across) @ _turn("y", sign * hand.across * 0.6)
+    pose[INDEX[f"{side}_thumb1"]] = _turn("x", hand.across) @ _turn("y", sign * hand.close)
     bend = roma.rotvec_to_rotmat(
         math.radians(hand.thumb) * torch.tensor([0.35, sign * 0.9, -sign * 0.25])
     )

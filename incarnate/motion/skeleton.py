@@ -35,7 +35,7 @@ LEG_LENGTH = 0.80
 """Hip to ankle of the person in whose metres `Motion.transl` is told."""
 
 FOOT_DROP = 0.075
-"""Ankle joint above the sole, and ball of the foot above it is a quarter of that."""
+"""How high the ankle joint is above the sole."""
 
 _LEFT = {
     "hip": (0.06, -0.09, -0.01),
