@@ -190,10 +190,10 @@ def _create(verb: Create) -> None:
     run = open_run(verb.output, settings, verb.resume)
     with reporter(verb.quiet) as report:
         report.stage("getting ready")
-        from incarnate.avatar import Avatar
+        from incarnate.create import from_photo
 
         try:
-            avatar = Avatar.from_photo(
+            avatar = from_photo(
                 verb.photo, verb.quality, verb.person, verb.seed, model, report, run
             )
             avatar.save(verb.output)

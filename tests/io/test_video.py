@@ -20,6 +20,7 @@ def stripes(height: int, width: int, count: int) -> Iterator[np.ndarray]:
 def decoded(path: Path, decoder: str, kind: str) -> list[np.ndarray]:
     with av.open(str(path)) as film:
         context = av.CodecContext.create(decoder, "r")
+        assert isinstance(context, av.VideoCodecContext)
         packets = film.demux(video=0)
         return [f.to_ndarray(format=kind) for p in packets for f in context.decode(p)]
 
