@@ -315,7 +315,7 @@ _RATES = ("mocap_frame_rate", "mocap_framerate", "fps", "frame_rate")
 
 def _from_npz(path: Path) -> Motion:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             keys = set(file.files)
             if {"fps", "pose", "transl", "expression"} <= keys:
                 return load_motion(path)
@@ -371,7 +371,7 @@ def _rotvecs(arrays: dict[str, np.ndarray], keys: set[str], path: Path) -> Float
                     f"{path.name}: {name} has {values.shape[1]} numbers a frame, wanted {width}"
                     + (hint if "hand" in name else "")
                 )
-            out[:, start:stop] = torch.from_numpy(values).float().reshape(count, -1, 3)
+            out[:, start:stop] = torch.from_numpy(values).float().reshape(count, width // 3, 3)
     return out
 
 
@@ -384,7 +384,9 @@ def _from_poses(poses: np.ndarray, path: Path) -> Float[Tensor, "f 55 3"]:
         )
     out = torch.zeros(len(poses), 55, 3)
     used = list(rows[columns])
-    out[:, used] = torch.from_numpy(poses).float().reshape(len(poses), -1, 3)[:, : len(used)]
+    out[:, used] = (
+        torch.from_numpy(poses).float().reshape(len(poses), columns // 3, 3)[:, : len(used)]
+    )
     return out
 
 

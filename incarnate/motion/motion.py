@@ -179,7 +179,7 @@ def save_motion(motion: Motion, path: Path) -> None:
 def load_motion(path: Path) -> Motion:
     """Read what `save_motion` wrote; ValueError names what is missing."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             missing = {"fps", "pose", "transl", "expression"} - set(file.files)
             if missing:
                 raise ValueError(f"{path} lacks {sorted(missing)}: it was not saved by incarnate")

@@ -31,9 +31,6 @@ PARENTS: tuple[int, ...] = (
     *[p if p > 0 else 25 + i - 1 for i, p in enumerate(_HAND_PARENTS)],
 )  # fmt: skip
 
-LEG_LENGTH = 0.80
-"""Hip to ankle of the person in whose metres `Motion.transl` is told."""
-
 FOOT_DROP = 0.075
 """How high the ankle joint is above the sole."""
 
@@ -84,6 +81,9 @@ def _t_pose() -> Float[Tensor, "55 3"]:
 
 
 T_POSE: Float[Tensor, "55 3"] = _t_pose()
+
+LEG_LENGTH = float((T_POSE[INDEX["left_ankle"]] - T_POSE[INDEX["left_hip"]]).norm())
+"""Hip to ankle (0.801 m) of the person in whose metres `Motion.transl` is told."""
 
 
 def turns(pose: Float[Tensor, "*f 55 3 3"]) -> Float[Tensor, "*f 55 3 3"]:
