@@ -6,10 +6,11 @@ import json
 import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from typing import Literal
 
 import torch
+
+from incarnate.weights import TABLE, Weights, path, verify
 
 State = Literal["ok", "optional", "missing"]
 SIGNS: dict[State, str] = {"ok": "ok", "optional": "--", "missing": "!!"}
@@ -68,7 +69,7 @@ def diagnosis() -> Diagnosis:
             _native(),
             _libgl(),
             *(_codec(name, use) for name, use in CODECS.items()),
-            *_assets(),
+            *(_weights(row) for row in TABLE),
             _matting(),
         )
     )
@@ -127,15 +128,15 @@ def _codec(name: str, use: str) -> Check:
     return Check(name, "ok", use + note)
 
 
-def _assets() -> tuple[Check, ...]:
-    """The folders of data that incarnate ships: bodies and perception models."""
-    found: list[Check] = []
-    for kind in ("body", "perception"):
-        folder = files("incarnate") / "assets" / kind
-        names = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
-        state: State = "ok" if names else "missing"
-        found.append(Check(f"{kind} assets", state, ", ".join(names) or "none", REINSTALL))
-    return tuple(found)
+def _weights(row: Weights) -> Check:
+    name, origin = f"{row.name} weights", f"{row.licence}; {row.origin}"
+    try:
+        found = path(row.name)
+    except OSError as error:
+        return Check(name, "missing", str(error), REINSTALL)
+    if not verify(row.name):
+        return Check(name, "missing", f"{found.name} differs from the one shipped", REINSTALL)
+    return Check(name, "ok", f"{row.file}, sha256 {row.sha256[:12]}, {origin}")
 
 
 def _matting() -> Check:

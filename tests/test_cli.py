@@ -4,11 +4,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from incarnate import cli, doctor
+from incarnate import cli, doctor, weights
 from incarnate.doctor import Check, Diagnosis
 
 
@@ -136,3 +137,16 @@ def test_the_doctor_fails_only_if_something_needed_is_missing(
     answer = json.loads(capsys.readouterr().out)
     assert answer["healthy"] is (state == "optional")
     assert [check["name"] for check in answer["checks"]] == ["left", "right"]
+
+
+def test_the_doctor_finds_weights_that_are_not_as_shipped(monkeypatch: pytest.MonkeyPatch):
+    def states() -> dict[str, doctor.State]:
+        return {check.name: check.state for check in doctor.diagnosis().checks}
+
+    assert states()["pose weights"] == "ok"
+    changed = [replace(row, sha256="0" * 64) for row in doctor.TABLE if row.name == "pose"]
+    moved = [replace(row, name="hand", file="nowhere.task") for row in changed]
+    monkeypatch.setattr(weights, "TABLE", (*changed, *moved))
+    monkeypatch.setattr(doctor, "TABLE", (*changed, *moved))
+    assert states()["pose weights"] == "missing"
+    assert states()["hand weights"] == "missing"
