@@ -17,7 +17,8 @@ for _side, _sign in (("left", 1.0), ("right", -1.0)):
     for _name, _turn in {
         "shoulder": (0.1, 0.0, -0.8 * _sign), "elbow": (0.5 * _sign, -0.6 * _sign, 0.0),
         "wrist": (0.8, 0.1, 0.0), "hip": (0.0, 0.0, 0.12 * _sign),
-        "index1": (0.0, 0.1, -0.2 * _sign), "index2": (0.0, 0.0, -0.3 * _sign), "thumb1": (0.3, 0.2 * _sign, 0.1),
+        "index1": (0.0, 0.1, -0.2 * _sign), "index2": (0.0, 0.0, -0.3 * _sign),
+        "thumb1": (0.3, 0.2 * _sign, 0.1),
     }.items():  # fmt: skip
         _REST.pose[:, INDEX[f"{_side}_{_name}"]] = roma.rotvec_to_rotmat(torch.tensor(_turn))
 _SCALE = 1.1
