@@ -6,13 +6,22 @@
 
 namespace {
 
-constexpr float ALPHA_MIN = 1.f / 255.f, ALPHA_MAX = 0.999f, T_MIN = 1e-4f, LN2 = 0.69314718f;
+constexpr float ALPHA_MIN = 1.f / 255.f, ALPHA_MAX = 0.999f, T_MIN = 1e-4f;
 constexpr int BLOCKS = 64;
+constexpr uint32_t AHEAD = 8;
 
-alignas(64) const float LANE_X[LANES] = {.5f, 1.5f, 2.5f, 3.5f, .5f, 1.5f, 2.5f, 3.5f,
-                                         .5f, 1.5f, 2.5f, 3.5f, .5f, 1.5f, 2.5f, 3.5f};
-alignas(64) const float LANE_Y[LANES] = {.5f,  .5f,  .5f,  .5f,  1.5f, 1.5f, 1.5f, 1.5f,
-                                         2.5f, 2.5f, 2.5f, 2.5f, 3.5f, 3.5f, 3.5f, 3.5f};
+// Pixel centres of the blocks of a tile, from its corner: x by column, y by row of blocks.
+struct Centers {
+  alignas(64) float x[8][LANES], y[8][LANES];
+  constexpr Centers() : x(), y() {
+    for (int block = 0; block < 8; ++block)
+      for (int lane = 0; lane < LANES; ++lane) {
+        x[block][lane] = float(block * 4 + lane % 4) + 0.5f;
+        y[block][lane] = float(block * 4 + lane / 4) + 0.5f;
+      }
+  }
+};
+constexpr Centers CENTERS;
 
 struct Corner {
   int x, y;  // Pixels.
@@ -50,24 +59,32 @@ struct Footprint {
 
 inline Footprint footprint(const Splat& g, Corner c, int block) {
   Footprint f;
-  f.dx = load(LANE_X) + F(float(c.x + block % 8 * 4) - g.x);
-  f.dy = load(LANE_Y) + F(float(c.y + block / 8 * 4) - g.y);
+  f.dx = load(CENTERS.x[block % 8]) - F(g.x - float(c.x));
+  f.dy = load(CENTERS.y[block / 8]) - F(g.y - float(c.y));
   const F q = (F(g.xx) * f.dx + F(g.xy) * f.dy) * f.dx + F(g.yy) * f.dy * f.dy;
-  f.raw = F(g.opacity) * power_of_two(-q);
+  f.raw = F(g.opacity) * power_of_two(q);
   f.alpha = lower(f.raw, F(ALPHA_MAX));
   return f;
 }
 
 // Lets light through one splat: the weights it takes, and the new transmittance at `t`.
+// Where a pixel has stopped, `before` is negative and so is `after`.
 inline F pass(const F& alpha, float* t, F& before, bool& dead) {
   before = load(t);
   const F after = before * (F(1.f) - alpha), zero(0.f);
-  const Mask hit = (F(ALPHA_MIN) <= alpha) & (zero < before);
-  const Mask taken = hit & (F(T_MIN) < after), stopped = hit & (after <= F(T_MIN));
-  const F next = select(taken, after, select(stopped, zero - before, before));
+  const Mask hit = F(ALPHA_MIN) <= alpha, taken = hit & (F(T_MIN) < after);
+  const F next = select(taken, after, select(hit, minus_magnitude(before), before));
   store(t, next);
   dead = !any(zero < next);
   return select(taken, before * alpha, zero);
+}
+
+// Splats of a list lie anywhere in memory: ask for those to come.
+inline void prefetch(const Lists& s, uint32_t e, uint32_t end, int features) {
+  if (e + AHEAD >= end) return;
+  const uint32_t id = s.order[e + AHEAD];
+  __builtin_prefetch(s.splats + id);
+  __builtin_prefetch(s.features + size_t(id) * features);
 }
 
 template <int FIXED>
@@ -79,7 +96,9 @@ void blend_tile(const Lists& s, int tile, const Picture& out) {
   std::memset(planes, 0, sizeof(float) * BLOCKS * block_size);
   each_pixel(s, c, [&](int b, int lane, size_t) { planes[b * block_size + lane] = 1.f; });
   uint64_t alive = inside(s, c);
-  for (uint32_t e = s.starts[tile]; e < s.starts[tile + 1] && alive; ++e) {
+  const uint32_t end = s.starts[tile + 1];
+  for (uint32_t e = s.starts[tile]; e < end && alive; ++e) {
+    prefetch(s, e, end, n);
     const Splat& g = s.splats[s.order[e]];
     const float* feature = s.features + size_t(s.order[e]) * n;
     uint64_t todo = alive & covered(g.left, g.right, g.top, g.bottom, c.x / 4, c.y / 4);
@@ -161,7 +180,9 @@ void blend_tile_backward(const Lists& s, int tile, const PictureGradient& d, flo
   const int block_size = LANES * (3 + n), size = slot_size(n - 1);
   read_gradient<FIXED>(s, c, d, planes);
   uint64_t alive = inside(s, c);
-  for (uint32_t e = s.starts[tile]; e < s.starts[tile + 1]; ++e) {
+  const uint32_t end = s.starts[tile + 1];
+  for (uint32_t e = s.starts[tile]; e < end; ++e) {
+    prefetch(s, e, end, n);
     const uint32_t id = s.order[e];
     const Splat& g = s.splats[id];
     const int left = g.left / 8, top = g.top / 8, wide = (g.right - 1) / 8 - left + 1;

@@ -11,7 +11,8 @@ extern const Kernels kernels_baseline, kernels_v3, kernels_v4;
 
 namespace {
 
-constexpr int CHUNK = 1024;  // Gaussians per task.
+constexpr int CHUNK = 1024;  // Gaussians or triangles per task.
+constexpr int ROWS = 8;      // Rows of a picture per task.
 
 int level() {
 #if defined(HAVE_v4)
@@ -61,9 +62,9 @@ std::vector<uint32_t> depth_sorted(const Frame& f) {
   return sorted;
 }
 
-// Calls visit(tile) for the tiles a splat may touch, row by row.
-template <class Visit>
-void each_tile(const Splat& s, int tiles_x, Visit visit) {
+// Calls visit(tile) for the tiles a splat or triangle may touch, row by row.
+template <class Shape, class Visit>
+void each_tile(const Shape& s, int tiles_x, Visit visit) {
   if (s.left == s.right) return;
   for (int y = s.top / 8; y <= (s.bottom - 1) / 8; ++y)
     for (int x = s.left / 8; x <= (s.right - 1) / 8; ++x) visit(y * tiles_x + x);
@@ -138,4 +139,48 @@ void splat_backward(const Frame& f, const Cloud& cloud, const PictureGradient& g
     k.project_backward(cloud, f.camera, i * CHUNK, std::min(cloud.count, (i + 1) * CHUNK), lists,
                        sums.get(), out);
   });
+}
+
+double ssim(const Pair& pair, float* slopes) {
+  const Kernels& k = kernels();
+  const int rows = pair.height - WINDOW + 1, tasks = (rows + ROWS - 1) / ROWS;
+  const int pitch = (pair.width + WINDOW) * pair.channels + 32;
+  std::vector<double> sums(rows);
+  parallel(tasks, [&](int i) {
+    std::vector<float> scratch(5 * pitch, 0.f);
+    for (int y = i * ROWS; y < std::min(rows, (i + 1) * ROWS); ++y)
+      sums[y] = k.ssim_row(pair, y, slopes, scratch.data(), pitch);
+  });
+  double total = 0;
+  for (double sum : sums) total += sum;
+  return total / (double(rows) * (pair.width - WINDOW + 1) * pair.channels);
+}
+
+void ssim_backward(const Pair& pair, const float* slopes, float scale, float* out) {
+  const Kernels& k = kernels();
+  const int pitch = (pair.width + WINDOW) * pair.channels + 32;
+  parallel((pair.height + ROWS - 1) / ROWS, [&](int i) {
+    std::vector<float> scratch(3 * pitch, 0.f);
+    for (int y = i * ROWS; y < std::min(pair.height, (i + 1) * ROWS); ++y)
+      k.ssim_row_backward(pair, y, slopes, scale, out, scratch.data(), pitch);
+  });
+}
+
+void rasterize(const Faces& faces, int count, const Pinhole& camera, const Hits& out) {
+  const Kernels& k = kernels();
+  std::vector<Triangle> triangles(count);
+  parallel((count + CHUNK - 1) / CHUNK, [&](int i) {
+    k.set_up(faces, camera, i * CHUNK, std::min(count, (i + 1) * CHUNK), triangles.data());
+  });
+  const int tiles_x = (camera.width + TILE - 1) / TILE;
+  const int tiles = tiles_x * ((camera.height + TILE - 1) / TILE);
+  std::vector<uint32_t> starts(tiles + 1, 0);
+  for (const Triangle& t : triangles) each_tile(t, tiles_x, [&](int tile) { ++starts[tile + 1]; });
+  for (int i = 0; i < tiles; ++i) starts[i + 1] += starts[i];
+  std::vector<uint32_t> order(starts[tiles]), next(starts.begin(), starts.end() - 1);
+  for (int i = 0; i < count; ++i)
+    each_tile(triangles[i], tiles_x, [&](int tile) { order[next[tile]++] = uint32_t(i); });
+  const Corners corners = {triangles.data(), order.data(),  starts.data(),
+                           camera.width,     camera.height, tiles_x};
+  parallel(tiles, [&](int tile) { k.draw_tile(corners, tile, out); });
 }

@@ -20,3 +20,10 @@ struct Frame {
 Frame splat(const Cloud& cloud, const Pinhole& camera, const Picture& out);
 void splat_backward(const Frame& frame, const Cloud& cloud, const PictureGradient& gradient,
                     CloudGradient out);
+
+// The mean similarity. `slopes` (3, height - 10, (width - 10) channels) may be null.
+double ssim(const Pair& pair, float* slopes);
+// The gradient of `scale` times the sum of similarities, by a.
+void ssim_backward(const Pair& pair, const float* slopes, float scale, float* out);
+
+void rasterize(const Faces& faces, int count, const Pinhole& camera, const Hits& out);

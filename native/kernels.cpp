@@ -10,5 +10,10 @@
 
 #include "blend.inl"
 
+#include "ssim.inl"
+
+#include "mesh.inl"
+
 extern const Kernels KERNELS;
-const Kernels KERNELS = {project, project_backward, blend, blend_backward};
+const Kernels KERNELS = {project,  project_backward,  blend,     blend_backward,
+                         ssim_row, ssim_row_backward, set_up, draw_tile};

@@ -22,7 +22,7 @@ struct CloudGradient {
   float *means, *quats, *scales, *opacities, *colors;
 };
 
-// One projected Gaussian: alpha(d) = opacity * 2^-(xx dx dx + xy dx dy + yy dy dy).
+// One projected Gaussian: alpha(d) = opacity * 2^(xx dx dx + xy dx dy + yy dy dy).
 struct Splat {
   float x, y, xx, xy, yy, opacity;
   int16_t left, right, top, bottom;  // Blocks [left, right) x [top, bottom) that it may touch.
@@ -48,10 +48,34 @@ struct PictureGradient {
   const float* background;
 };
 
+constexpr int WINDOW = 11;
+
+struct Pair {
+  const float *a, *b;  // (height, width, channels) each.
+  const float* window;  // (WINDOW): what each row and column of it weighs.
+  int height, width, channels;
+};
+
+struct Faces {
+  const float* vertices;
+  const int64_t* faces;
+};
+
 struct Triangle {
-  float edge[3][3];  // Barycentric over depth: b_i / z = edge[i] . (x, y, 1), pixel centres.
-  float slope[3];    // 1 / z = slope . (x, y, 1).
+  double edge[3][3];  // Barycentric i is proportional to edge[i] . (x, y, 1), in pixels.
+  double volume;      // The edges' sum is volume / z.
   int16_t left, right, top, bottom;  // Blocks.
+};
+
+struct Corners {
+  const Triangle* triangles;
+  const uint32_t *order, *starts;  // Triangles of every tile, tile after tile.
+  int width, height, tiles_x;
+};
+
+struct Hits {
+  int64_t* faces;  // -1 where there is none.
+  float *barycentrics, *depth;
 };
 
 struct Kernels {
@@ -60,6 +84,11 @@ struct Kernels {
                            const float* sums, CloudGradient);
   void (*blend)(const Lists&, int tile, const Picture&);
   void (*blend_backward)(const Lists&, int tile, const PictureGradient&, float* sums);
+  double (*ssim_row)(const Pair&, int y, float* slopes, float* rows, int pitch);
+  void (*ssim_row_backward)(const Pair&, int y, const float* slopes, float scale, float* out,
+                            float* rows, int pitch);
+  void (*set_up)(const Faces&, const Pinhole&, int first, int last, Triangle*);
+  void (*draw_tile)(const Corners&, int tile, const Hits&);
 };
 
 inline int slot_size(int channels) { return (MOMENTS + channels + 1 + 15) / 16 * 16; }

@@ -102,7 +102,7 @@ void project(const Cloud& g, const Pinhole& c, int first, int last, Splat* splat
   for (int at = first; at < last; at += LANES) {
     const int count = last - at < LANES ? last - at : LANES;
     const Projection s = projection(g, c, at, count);
-    const F inverse = F(LOG2E) / s.det;
+    const F inverse = F(-LOG2E) / s.det;
     alignas(64) float t[9][LANES];
     store(t[0], F(c.fx) * s.local.x * s.inverse_z + F(c.cx));
     store(t[1], F(c.fy) * s.local.y * s.inverse_z + F(c.cy));

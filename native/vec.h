@@ -27,7 +27,7 @@ typedef int32_t VI __attribute__((vector_size(4 * WIDTH)));
 struct F {
   V v[PARTS];
   F() = default;
-  F(float s) { EACH_PART v[k] = V{} + s; }
+  F(float s) { EACH_PART v[k] = s - V{}; }  // s + 0 would not do: it turns -0 into 0.
 };
 
 inline F load(const float* p) {
@@ -81,6 +81,8 @@ inline F select(Mask m, const F& a, const F& b) {
   return cooked(_mm512_mask_blend_ps(m.m, raw(b), raw(a)));
 }
 inline bool any(Mask m) { return m.m; }
+inline F lower(const F& a, const F& b) { return cooked(_mm512_min_ps(raw(a), raw(b))); }
+inline F upper(const F& a, const F& b) { return cooked(_mm512_max_ps(raw(a), raw(b))); }
 inline F root(const F& a) { return cooked(_mm512_sqrt_ps(raw(a))); }
 
 #else
@@ -126,16 +128,21 @@ inline F root(const F& a) {
   for (int i = 0; i < LANES; ++i) t[i] = __builtin_sqrtf(t[i]);
   return load(t);
 }
+inline F lower(const F& a, const F& b) { return select(a < b, a, b); }
+inline F upper(const F& a, const F& b) { return select(b < a, a, b); }
 
 #endif
 
-inline F lower(const F& a, const F& b) { return select(a < b, a, b); }
-inline F upper(const F& a, const F& b) { return select(a < b, b, a); }
+inline F minus_magnitude(const F& a) {
+  F r;
+  EACH_PART r.v[k] = (V)((VI)a.v[k] | INT32_MIN);
+  return r;
+}
 
-// 2^x for x <= 126 (below 2^-126 it is that): round to an integer, then a polynomial fitted for
-// least relative error (7.5e-8) on [-1/2, 1/2].
+// 2^x for x <= 126; below -64 it is 2^-64, for products with denormals are slow. Rounds to
+// an integer, then a polynomial fitted for least relative error (7.5e-8) on [-1/2, 1/2].
 inline F power_of_two(F x) {
-  x = upper(x, F(-126.f));
+  x = upper(x, F(-64.f));
   const F magic(12582912.f);  // 1.5 * 2^23: adding it leaves round(x) in the low bits.
   F t = x + magic, f = x - (t - magic);
   F p = F(0.001327642909428887f) * f + F(0.00967554166789721f);

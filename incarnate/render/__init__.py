@@ -1,5 +1,6 @@
 """Scene and camera to View. Every backend draws the same picture; the caller chooses one."""
 
+from types import ModuleType
 from typing import Literal, Protocol, assert_never
 
 import torch
@@ -7,9 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from incarnate.cameras import Camera
+from incarnate.render import raster
 from incarnate.render import splat as _torch
+from incarnate.render.raster import Fragments as Fragments
+from incarnate.render.raster import shade as shade
 from incarnate.render.view import View as View
-from incarnate.scene import Gaussians
+from incarnate.scene import Gaussians, Mesh, Scene
 
 Backend = Literal["torch", "native", "gsplat"]
 
@@ -23,7 +27,7 @@ class Splatter(Protocol):
 
 
 def render(
-    scene: Gaussians,
+    scene: Scene,
     camera: Camera,
     background: Float[Tensor, " c"] | None = None,
     backend: Backend = "native",
@@ -32,8 +36,23 @@ def render(
     match scene:
         case Gaussians():
             return splatter(backend)(scene, camera, background)
+        case Mesh():
+            return shade(scene, rasterize(scene, camera, backend), background)
         case _:
             assert_never(scene)
+
+
+def rasterize(mesh: Mesh, camera: Camera, backend: Backend = "native") -> Fragments:
+    """The triangle seen at each pixel; nothing of it has a gradient."""
+    match backend:
+        case "torch":
+            return raster.rasterize(mesh, camera)
+        case "native":
+            return _core().rasterize(mesh, camera)
+        case "gsplat":
+            raise ValueError("gsplat draws Gaussians only; use 'native' or 'torch' for a mesh")
+        case _:
+            assert_never(backend)
 
 
 def contributions(
@@ -67,7 +86,7 @@ def splatter(name: Backend) -> Splatter:
         case "torch":
             return _torch.splat
         case "native":
-            return _native()
+            return _core().splat
         case "gsplat":
             if not torch.cuda.is_available():
                 raise ValueError("gsplat needs a CUDA device; use 'native' on a CPU")
@@ -78,7 +97,7 @@ def splatter(name: Backend) -> Splatter:
             assert_never(name)
 
 
-def _native() -> Splatter:
+def _core() -> ModuleType:
     try:
         from incarnate.render import native
     except ImportError as error:
@@ -86,4 +105,4 @@ def _native() -> Splatter:
             f"incarnate's compiled core is missing ({error}); build it with "
             "`pip install --no-build-isolation -e .`, or use the 'torch' backend"
         ) from error
-    return native.splat
+    return native

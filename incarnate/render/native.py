@@ -1,6 +1,6 @@
 """Rendering by the compiled core, for float32 tensors on the CPU.
 
-Values and gradients are those of `incarnate.render.splat`, save the camera's, which have none here.
+Values and gradients are those of `incarnate.render.splat` and `raster`, save the camera's, which have none here.
 Pictures and gradients do not depend on the number of threads.
 """
 
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from incarnate import _native
 from incarnate.cameras import Camera
+from incarnate.render.raster import Fragments
 from incarnate.render.view import View
-from incarnate.scene import Gaussians
+from incarnate.scene import Gaussians, Mesh
 
 
 def splat(
@@ -36,6 +37,25 @@ def splat(
             gaussians.colors,
         )
     )
+
+
+def rasterize(mesh: Mesh, camera: Camera) -> Fragments:
+    """The triangles seen; nothing here has a gradient. ValueError for other types or devices."""
+    _check(camera.world_to_camera, "the camera")
+    _check(mesh.vertices, "vertices")
+    depth = mesh.vertices.new_empty(camera.height, camera.width)
+    face_ids = torch.empty(camera.height, camera.width, dtype=torch.int64)
+    barycentrics = depth.new_empty(camera.height, camera.width, 3)
+    _native.rasterize(
+        _plain(mesh.vertices),
+        _plain(mesh.faces.long()),
+        _plain(camera.world_to_camera),
+        _plain(camera.intrinsics),
+        face_ids,
+        barycentrics,
+        depth,
+    )
+    return Fragments(face_ids, barycentrics, depth)
 
 
 def _check(tensor: Tensor, name: str) -> None:
