@@ -9,7 +9,15 @@ from torch import Tensor
 from incarnate.body.body import Body
 from incarnate.body.retarget import Posed, motion_from, pose_for
 from incarnate.motion import POSES, Motion, grounded, pose_preset
-from incarnate.motion.skeleton import INDEX, PARENTS, SMPLX_JOINTS, T_POSE, positions, turns
+from incarnate.motion.skeleton import (
+    INDEX,
+    PARENTS,
+    SMPLX_JOINTS,
+    T_POSE,
+    calibration,
+    positions,
+    turns,
+)
 
 _SPLIT = {"shoulder": "elbow", "elbow": "wrist", "hip": "knee", "knee": "ankle"}
 _REST = Motion.still()
@@ -196,3 +204,14 @@ def test_smplx_itself_takes_the_pose_as_it_is():
     posed = pose_for(body, motion)
     assert degrees(turns(posed.pose), turns(motion.pose)) < 0.2
     torch.testing.assert_close(posed.transl, motion.transl, atol=1e-3, rtol=0)
+
+
+def test_the_elbow_pit_of_a_bent_rest_pose_faces_front_in_t_pose():
+    body = Tailor()
+    rest = body.places[[body.smplx_joints[name] for name in SMPLX_JOINTS]]
+    turn = calibration(rest)
+    for side, down in (("left", -1.0), ("right", 1.0)):
+        a, b, c = (INDEX[f"{side}_{part}"] for part in ("shoulder", "elbow", "wrist"))
+        hinge = turn[a] @ torch.linalg.cross(rest[b] - rest[a], rest[c] - rest[b])
+        wanted = torch.tensor([0.0, down, 0.0])
+        torch.testing.assert_close(hinge / hinge.norm(), wanted, atol=1e-4, rtol=0)
