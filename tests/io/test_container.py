@@ -58,6 +58,8 @@ def test_equal_avatars_have_equal_bytes(tmp_path: Path):
     pack(tmp_path / "a", {"x": 1, "y": [2]}, TENSORS, PNG)
     pack(tmp_path / "b", {"y": [2], "x": 1}, turned, PNG)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a") as archive:
+        assert {info.date_time[0] for info in archive.infolist()} == {1980}
 
 
 def zipped(path: Path, entries: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> Path:

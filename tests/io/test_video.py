@@ -68,7 +68,8 @@ def test_a_film_that_stops_half_way_leaves_the_old_one_and_nothing_else(
     path.write_bytes(b"old")
 
     def broken() -> Iterator[np.ndarray]:
-        yield from stripes(64, 64, 5)
+        yield from stripes(64, 64, 100)  # More than x264 looks ahead: the file is begun.
+        assert len(list(tmp_path.iterdir())) == 2
         raise error
 
     with pytest.raises(error):
