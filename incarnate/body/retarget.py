@@ -141,8 +141,12 @@ def _rig(body: Body, joints: Tensor | None) -> _Rig:
     limbs = [_between(parents, mapped[a], mapped[b])[:-1] for a, b in _LIMBS]
     for (name, _), chain in zip(_LIMBS, limbs, strict=True):
         carrier[name] = chain[-1]
+    if "spine3" in mapped and "neck" in mapped:
+        carrier["spine3"] = _fork(parents, mapped["left_shoulder"], mapped["neck"])
     stacks = [
-        _between(parents, mapped[a], mapped[b]) for a, b in _STACKS if a in mapped and b in mapped
+        _between(parents, carrier[a], carrier[b])
+        for a, b in _STACKS
+        if a in carrier and b in carrier
     ]
     girdles = [
         _between(parents, mapped[a], mapped[b]) for a, b in _GIRDLES if a in mapped and b in mapped
@@ -177,6 +181,16 @@ def _between(parents: list[int], top: int, bottom: int) -> list[int]:
     if chain[-1] != top:
         raise ValueError(f"joint {bottom} does not hang from joint {top}; check `smplx_joints`")
     return chain[::-1]
+
+
+def _fork(parents: list[int], first: int, second: int) -> int:
+    """The last joint that both hang from: shoulders must not follow a nod of the neck."""
+    above = {first}
+    while first >= 0:
+        above.add(first := parents[first])
+    while second not in above:
+        second = parents[second]
+    return second
 
 
 def _inherited(own: dict[int, Tensor], parents: list[int], joint: int) -> Tensor:

@@ -215,3 +215,17 @@ def test_the_elbow_pit_of_a_bent_rest_pose_faces_front_in_t_pose():
         hinge = turn[a] @ torch.linalg.cross(rest[b] - rest[a], rest[c] - rest[b])
         wanted = torch.tensor([0.0, down, 0.0])
         torch.testing.assert_close(hinge / hinge.norm(), wanted, atol=1e-4, rtol=0)
+
+
+def test_a_nod_of_the_neck_leaves_the_shoulders():
+    """Even on a body whose spine3 lies below the bone that the collars hang from."""
+    body, motion = Tailor(), Motion.still()
+    names = list(body.joint_names)
+    body.smplx_joints["spine3"] = names.index("spine2")
+    body.smplx_joints["spine2"] = names.index("spine1")
+    body.smplx_joints["spine1"] = names.index("lumbar")
+    before = body.placed(pose_for(body, motion))
+    motion.pose[:, INDEX["neck"]] = roma.rotvec_to_rotmat(torch.tensor([0.6, 0.0, 0.0]))
+    after = body.placed(pose_for(body, motion))
+    collar = body.smplx_joints["left_collar"]
+    torch.testing.assert_close(after[:, collar], before[:, collar], atol=1e-5, rtol=0)
