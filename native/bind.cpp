@@ -168,6 +168,9 @@ NB_MODULE(_native, m) {
   m.def("threads", &threads);
   m.def("set_threads", &set_threads);
   m.def("instruction_set", &instruction_set);
+  m.def("set_instruction_set", [](const char* name) {
+    need(set_instruction_set(name), "this machine has no such instruction set");
+  });
   nb::class_<Frame>(m, "Frame");
   nb::class_<Gaussians>(m, "Gaussians")
       .def("__init__", [](Gaussians* self, In2 means, In2 quats, In2 scales, In1 opacities,

@@ -1,7 +1,6 @@
 #include "core.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -29,14 +28,8 @@ int level() {
   return 0;
 }
 
-// INCARNATE_ISA=baseline or v3 asks for an older instruction set (to test it).
-int chosen() {
-  const char* asked = std::getenv("INCARNATE_ISA");
-  const int best = level();
-  if (asked && !std::strcmp(asked, "baseline")) return 0;
-  if (asked && !std::strcmp(asked, "v3")) return std::min(best, 1);
-  return best;
-}
+constexpr const char* NAMES[] = {"baseline", "v3", "v4"};
+int chosen = level();
 
 // Gaussians that touch the picture, near to far; equal depths stay in order.
 std::vector<uint32_t> depth_sorted(const Frame& f) {
@@ -90,19 +83,24 @@ void bin(Frame& f) {
 }  // namespace
 
 const Kernels& kernels() {
-  static const int at = chosen();
 #if defined(HAVE_v4)
-  if (at == 2) return kernels_v4;
+  if (chosen == 2) return kernels_v4;
 #endif
 #if defined(HAVE_v3)
-  if (at == 1) return kernels_v3;
+  if (chosen == 1) return kernels_v3;
 #endif
   return kernels_baseline;
 }
 
-const char* instruction_set() {
-  static const char* const names[] = {"baseline", "v3", "v4"};
-  return names[chosen()];
+const char* instruction_set() { return NAMES[chosen]; }
+
+bool set_instruction_set(const char* name) {
+  for (int i = 0; i <= level(); ++i)
+    if (!std::strcmp(name, NAMES[i])) {
+      chosen = i;
+      return true;
+    }
+  return false;
 }
 
 Lists Frame::lists() const {

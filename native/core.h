@@ -6,6 +6,7 @@
 
 const Kernels& kernels();
 const char* instruction_set();
+bool set_instruction_set(const char* name);  // False if this machine has not got it.
 
 // Everything backward needs from forward, besides the picture.
 struct Frame {

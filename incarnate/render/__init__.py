@@ -1,7 +1,8 @@
 """Scene and camera to View. Every backend draws the same picture; the caller chooses one."""
 
+from collections.abc import Callable
 from types import ModuleType
-from typing import Literal, Protocol, assert_never
+from typing import Literal, assert_never
 
 import torch
 from jaxtyping import Float
@@ -16,14 +17,8 @@ from incarnate.render.view import View as View
 from incarnate.scene import Gaussians, Mesh, Scene
 
 Backend = Literal["torch", "native", "gsplat"]
-
-
-class Splatter(Protocol):
-    """Draws Gaussians, differentiably."""
-
-    def __call__(
-        self, gaussians: Gaussians, camera: Camera, background: Tensor | None = None
-    ) -> View: ...
+Splatter = Callable[[Gaussians, Camera, Tensor | None], View]
+"""Draws Gaussians over a background, differentiably."""
 
 
 def render(
@@ -75,7 +70,7 @@ def contributions(
         ones,
     )
     with torch.enable_grad():
-        seen = splatter(backend)(bare, camera).rgb[..., 0]
+        seen = splatter(backend)(bare, camera, None).rgb[..., 0]
     weights = torch.ones_like(seen) if pixels is None else pixels
     return torch.autograd.grad(seen, ones, weights)[0][:, 0]
 

@@ -1,7 +1,7 @@
 """Rendering by the compiled core, for float32 tensors on the CPU.
 
-Values and gradients are those of `incarnate.render.splat` and `raster`, save the camera's, which have none here.
-Pictures and gradients do not depend on the number of threads.
+Values and gradients are those of `incarnate.render.splat` and `raster`, save the camera's, which
+have none here. Pictures and gradients do not depend on the number of threads.
 """
 
 from typing import Any

@@ -1,8 +1,9 @@
 """Meshes under a z-buffer, defined in plain torch: every triangle at every pixel, for small scenes.
 
-A ray d = (x, y, 1) in camera axes meets the plane of p0 p1 p2 where its barycentrics are proportional
-to (pj x pk) . d, and their sum is the volume p0 . (p1 x p2) over depth: exact in perspective, without
-clipping (Olano and Greer 1997). Both sides of a triangle are drawn; of equal depths the first wins.
+A ray d = (x, y, 1) in camera axes meets the plane of p0 p1 p2 where its barycentrics are
+proportional to (pj x pk) . d, and their sum is the volume p0 . (p1 x p2) over depth: exact in
+perspective, without clipping (Olano and Greer 1997). Both sides of a triangle are drawn; of equal
+depths the first wins.
 """
 
 from dataclasses import dataclass
@@ -56,9 +57,10 @@ def rasterize(mesh: Mesh, camera: Camera) -> Fragments:
 def shade(mesh: Mesh, fragments: Fragments, background: Tensor | None = None) -> View:
     """The picture of the vertex colours, with gradients to these (not to the vertices)."""
     seen = fragments.face_ids >= 0
-    corners = mesh.colors[mesh.faces[fragments.face_ids.clamp(min=0)]]
-    rgb = (fragments.barycentrics[..., None] * corners).sum(-2)
-    alpha = seen.to(rgb)
+    corners = mesh.colors[mesh.faces[fragments.face_ids[seen]]]
+    alpha = seen.to(mesh.colors)
+    rgb = alpha.new_zeros(*alpha.shape, mesh.colors.shape[1])
+    rgb[seen] = (fragments.barycentrics[seen][..., None] * corners).sum(-2)
     if background is not None:
         rgb = rgb + (1 - alpha)[..., None] * background
     return View(rgb, alpha, fragments.depth)

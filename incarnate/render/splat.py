@@ -1,7 +1,8 @@
 """Gaussian splatting, defined in plain torch: every Gaussian at every pixel, for small scenes.
 
-The image is gsplat's (Ye et al. 2024; Kerbl et al. 2023, Eq. 2 to 6): EWA projection, blending near to
-far. Differentiable in everything, the camera included, except where an alpha is cut or clamped.
+The picture is gsplat's (Ye et al. 2024; Kerbl et al. 2023, Eq. 2 to 6): EWA projection, blending
+near to far. Differentiable in everything, the camera included, except where an alpha is cut or
+clamped.
 """
 
 import torch
@@ -24,15 +25,27 @@ def splat(
     gaussians: Gaussians, camera: Camera, background: Float[Tensor, " c"] | None = None
 ) -> View:
     """The picture of a cloud; memory grows with Gaussians times pixels."""
-    z = camera.local(gaussians.means)[:, 2]
-    seen = torch.nonzero(z.detach() >= NEAR)[:, 0]
-    seen = seen[torch.argsort(z.detach()[seen], stable=True)]
-    weights = _weights(_alphas(gaussians, camera, seen))
+    shown = _sorted(gaussians, camera)
+    weights = _weights(_alphas(shown, camera))
     alpha = weights.sum(0)
-    rgb = torch.einsum("nhw,nc->hwc", weights, gaussians.colors[seen])
+    rgb = torch.einsum("nhw,nc->hwc", weights, shown.colors)
     if background is not None:
         rgb = rgb + (1 - alpha)[..., None] * background
-    return View(rgb, alpha, torch.einsum("nhw,n->hw", weights, z[seen]))
+    return View(rgb, alpha, torch.einsum("nhw,n->hw", weights, camera.local(shown.means)[:, 2]))
+
+
+def _sorted(gaussians: Gaussians, camera: Camera) -> Gaussians:
+    """Those in front of the camera, near to far; of equal depths, in order."""
+    z = camera.local(gaussians.means)[:, 2].detach()
+    seen = torch.nonzero(z >= NEAR)[:, 0]
+    seen = seen[torch.argsort(z[seen], stable=True)]
+    return Gaussians(
+        gaussians.means[seen],
+        gaussians.quats[seen],
+        gaussians.log_scales[seen],
+        gaussians.logit_opacities[seen],
+        gaussians.colors[seen],
+    )
 
 
 def _weights(alphas: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
@@ -42,9 +55,9 @@ def _weights(alphas: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     return before * alphas * (after > T_MIN)
 
 
-def _alphas(gaussians: Gaussians, camera: Camera, seen: Tensor) -> Float[Tensor, "n h w"]:
-    centers = camera.project(gaussians.means[seen])
-    covariances = footprints(gaussians, camera)[seen]
+def _alphas(gaussians: Gaussians, camera: Camera) -> Float[Tensor, "n h w"]:
+    centers = camera.project(gaussians.means)
+    covariances = footprints(gaussians, camera)
     xx, xy, yy = covariances[:, 0, 0], covariances[:, 0, 1], covariances[:, 1, 1]
     determinant = xx * yy - xy * xy
     x = torch.arange(camera.width).to(centers) + 0.5
@@ -53,7 +66,7 @@ def _alphas(gaussians: Gaussians, camera: Camera, seen: Tensor) -> Float[Tensor,
     dy = (y - centers[:, 1:])[:, :, None]
     lone = (slice(None), None, None)
     distance = yy[lone] * dx * dx - 2 * xy[lone] * dx * dy + xx[lone] * dy * dy
-    alpha = gaussians.opacities[seen][lone] * torch.exp(-0.5 * distance / determinant[lone])
+    alpha = gaussians.opacities[lone] * torch.exp(-0.5 * distance / determinant[lone])
     return torch.where(alpha >= ALPHA_MIN, alpha.clamp(max=ALPHA_MAX), 0)
 
 
