@@ -1,4 +1,4 @@
-"""Faces: found in a head's surroundings at full resolution, since small ones are missed in a whole photo.
+"""Faces: found in a head's surroundings at full resolution, for small ones are missed in a photo.
 
 Coordinates as in `landmarkers`; boxes are (left, top, right, bottom) in pixels.
 """
@@ -105,7 +105,7 @@ def face_near(
 
 
 def faces_in(rgb: UInt8[np.ndarray, "h w 3"], perception: Perception) -> list[Face]:
-    """All faces of the photo that are large enough to be found in one look, each at full resolution."""
+    """All faces large enough to be found in one look at the photo, each at full resolution."""
     height, width = rgb.shape[:2]
     whole = crop(rgb, np.asarray([0, 0, width, height], np.float32), MIN_CROP, MAX_CROP)
     if whole is None:

@@ -3,7 +3,7 @@
 Coordinates as in `landmarkers`: pixels of the photo with the first pixel's centre at (0.5, 0.5),
 boxes (left, top, right, bottom). Small people are looked for in tiles; hands and faces in crops of
 the full photo around the body's wrists and head. What is out of the frame keeps a position, which
-is a guess without worth, and a visibility near 0; what is not known at all is NaN with visibility 0.
+is a guess without worth, and a visibility near 0; what is not known is NaN with visibility 0.
 """
 
 from dataclasses import dataclass

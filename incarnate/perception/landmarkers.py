@@ -1,4 +1,4 @@
-"""The pose, hand and face networks (MediaPipe Tasks), opened at first use and closed by their owner.
+"""The pose, hand and face networks (MediaPipe Tasks), opened at first use, closed by their owner.
 
 Images are uint8, rows x columns x rgb. Points come out in pixels of the image given, x right and y
 down, the first pixel's centre at (0.5, 0.5); their z is in the same pixels, towards the viewer
@@ -39,7 +39,7 @@ class Pose:
 
 @dataclass(frozen=True, eq=False)
 class Hand:
-    """One hand: 21 points (x, y, z), the same in metres, and how sure the network is of its side."""
+    """One hand: 21 points (x, y, z), the same in metres, how sure the network is of its side."""
 
     points: Float32[np.ndarray, "21 3"]
     world: Float32[np.ndarray, "21 3"]
@@ -83,7 +83,7 @@ class Perception:
         return _poses(_detected(self._pose, rgb), rgb.shape)
 
     def hands(self, rgb: UInt8[np.ndarray, "h w 3"]) -> list[Hand]:
-        """Up to two hands; `is_left` is the network's opinion for a picture that is not mirrored."""
+        """Up to two hands; `is_left` is the network's opinion; a mirrored photo confuses it."""
         found = _detected(self._hand, rgb)
         size = _scale(rgb.shape)
         return [
@@ -196,7 +196,7 @@ def _arkit(scores: Any) -> Float32[np.ndarray, " 52"]:
 
 def _close_all(opened: list[Any]) -> None:
     """Close what is open. At interpreter exit the networks' threads may be gone already; then the
-    objects are kept alive for good, since their destructor would complain on the user's terminal."""
+    objects are kept alive for good: their destructor would complain on the user's terminal."""
     while opened:
         network = opened.pop()
         try:
