@@ -3,9 +3,11 @@
 import numpy as np
 
 SEGMENTS = 24
-PUPIL, IRIS, LIMBUS = 0.165, 0.49, 0.56  # Sines of the angle from the gaze: 2, 5.9, 6.7 of 12 mm.
-SINES = (PUPIL / 2, PUPIL, 0.28, 0.39, IRIS, LIMBUS)
-BACK = np.radians([46, 60, 76, 94, 114, 134])
+# Sines of the angle from the gaze. The package's ball is 15 to 17 mm wide in radius, a person's 12:
+# these give the pupil 3.5, the iris 11.7 and the limbus 13 mm across.
+PUPIL, IRIS, LIMBUS = 0.106, 0.354, 0.4
+SINES = (PUPIL / 2, PUPIL, 0.19, 0.272, IRIS, LIMBUS)
+BACK = np.radians([36, 52, 70, 90, 112, 134])
 BULGE = 0.03  # Cornea's apex above the sphere, in radii; more would pierce closed lids.
 BOXES = {1: (0.760085, 0.931566, 0.785432, 0.956999), -1: (0.787978, 0.931566, 0.813324, 0.956999)}
 

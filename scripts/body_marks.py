@@ -4,12 +4,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.optimize import nnls
 
 from incarnate.body.body import PARTS
 
 NUM_REGRESSED = 64
-RIDGE = 3e-5
+RIDGE = 0.1
+TEMPLATE_WEIGHT = 3.0
 MOUTH_CAVITY = (112, 172, 255)  # Its color in the package's part map.
 TEXTURES = {
     "lips": "lips",
@@ -20,49 +21,67 @@ TEXTURES = {
     "fingernails": "fingernails",
     "toenails": "toenails",
 }
-HAIR_REACH = 0.02  # Metres from the hair helper to the scalp, at most.
+NAPE = 0.015  # Metres below the ears over which the scalp ends.
 
 
 def joint_regressor(
-    points: np.ndarray, shapes: np.ndarray, heads: np.ndarray, kept: np.ndarray
+    points: np.ndarray, heads: np.ndarray, names: list[str], kept: np.ndarray, mirror: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Each joint as weights (summing to one) of NUM_REGRESSED of the kept vertices.
+    """Each joint as a convex combination of NUM_REGRESSED vertices around it.
 
-    Ridge regression over all shapes, towards equal weights. points (n, 3), shapes (r, n, 3); heads
-    (1 + r, j, 3) holds the joints of the template, then of each shape.
+    points (s, v, 3) and heads (s, j, 3) are people, the template first. Non-negative least squares,
+    because the package's joints wander against the skin (its knees by 6 cm along the leg with the
+    height): positive weights keep a joint in its limb. Left and right mirror each other.
     """
-    skin = kept[kept < 13380]
+    skin = np.nonzero(kept < 13380)[0]
     columns, weights = [], []
-    for joint in range(heads.shape[1]):
-        near = surrounding(points[skin], heads[0, joint])
-        a = np.concatenate([points[skin[near]][None], shapes[:, skin[near]]])
-        b = heads[:, joint]
-        a, b = a.transpose(0, 2, 1).reshape(-1, len(near)), b.reshape(-1)
-        a, b = np.concatenate([a, np.full((1, len(near)), 30.0)]), np.append(b, 30.0)
-        start = np.full(len(near), 1 / len(near))
-        gram = a.T @ a + RIDGE * len(a) * 1e-2 * np.eye(len(near))
-        solved = start + np.linalg.solve(gram, a.T @ (b - a @ start))
-        columns.append(np.searchsorted(kept, skin[near]))
-        weights.append(solved / solved.sum())
+    for joint, name in enumerate(names):
+        if name.endswith(".R"):
+            twin = names.index(name[:-1] + "L")
+            columns.append(mirror[columns[twin]])
+            weights.append(weights[twin])
+            continue
+        middle = not name.endswith(".L")
+        half = skin[points[0, skin, 0] > 0] if middle else skin
+        count = NUM_REGRESSED // 2 if middle else NUM_REGRESSED
+        near = half[surrounding(points[0, half], heads[0, joint], count)]
+        around = points[:, near] - heads[:, None, joint]
+        if middle:
+            around[..., 0] = 0  # with its twin at the same weight
+        solved = convex(around)
+        columns.append(np.append(near, mirror[near]) if middle else near)
+        weights.append(np.append(solved, solved) / 2 if middle else solved)
     return {
         "joint_vertices": np.array(columns, np.uint16),
         "joint_weights": np.array(weights, np.float32),
     }
 
 
-def surrounding(points: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """NUM_REGRESSED points near the center, spread over all directions from it."""
+def convex(around: np.ndarray) -> np.ndarray:
+    """Weights w >= 0, sum 1, with small |sum w_i around_i| over people (s, k, 3)."""
+    count = around.shape[1]
+    scale = np.full(len(around), 10 / np.sqrt(3 * len(around)))
+    scale[0] = TEMPLATE_WEIGHT
+    rows = (around * scale[:, None, None]).transpose(0, 2, 1).reshape(-1, count)
+    a = np.concatenate([rows, np.full((1, count), 30.0), RIDGE * np.eye(count)])
+    b = np.concatenate([np.zeros(len(rows)), [30.0], np.full(count, RIDGE / count)])
+    solved = nnls(a, b)[0]
+    return solved / solved.sum()
+
+
+def surrounding(points: np.ndarray, center: np.ndarray, count: int) -> np.ndarray:
+    """`count` points near the center, spread over all directions from it."""
     offset = points - center
     distance = np.linalg.norm(offset, axis=1)
-    i = np.arange(NUM_REGRESSED) + 0.5
-    cosine, turn = 1 - 2 * i / NUM_REGRESSED, i * np.pi * (1 + 5**0.5)
+    i = np.arange(count) + 0.5
+    cosine, turn = 1 - 2 * i / count, i * np.pi * (1 + 5**0.5)
     sine = np.sqrt(1 - cosine**2)
     ways = np.stack([sine * np.cos(turn), cosine, sine * np.sin(turn)], 1)
     facing = (offset @ ways.T) / distance[:, None].clip(1e-9)
     price = distance[:, None] * (1 + 4 * (1 - facing))
     chosen: list[int] = []
     for column in price.T:
-        order = np.argsort(column)[: NUM_REGRESSED + 1]
+        order = np.argsort(column)[: count + 1]
         chosen.append(int(next(v for v in order if v not in chosen)))
     return np.array(chosen)
 
@@ -83,7 +102,11 @@ def vertex_uvs(mesh: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def regions(
-    package: Path, mesh: dict[str, np.ndarray], points: np.ndarray, mirror: np.ndarray
+    package: Path,
+    mesh: dict[str, np.ndarray],
+    points: np.ndarray,
+    mirror: np.ndarray,
+    head: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Soft masks (regions, kept) in 1/255, the same on both sides."""
     kept, uvs = mesh["kept"], vertex_uvs(mesh)
@@ -94,18 +117,21 @@ def regions(
         assert image is not None, file
         mask = np.where(body, at_uvs(image, uvs), 0)
         masks[name] = np.maximum(mask, mask[mirror])
-    head = labelled(kept, np.arange(18722, 19150), points)
-    masks["scalp"] = np.where(body & (masks["ears"] < 128) & (masks["face"] < 128), head, 0)
+    masks["scalp"] = np.where(body, scalp(points[kept], head, masks["ears"], masks["face"]), 0)
     return {
         "region_names": np.array(list(masks)),
         "regions": np.stack(list(masks.values())).astype(np.uint8),
     }
 
 
-def labelled(kept: np.ndarray, hair: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """255 where a kept vertex lies within reach of the hair helper, falling to 0 at twice that."""
-    distance = cKDTree(points[hair]).query(points[kept])[0]
-    return np.rint(255 * (2 - distance / HAIR_REACH).clip(0, 1))
+def scalp(points: np.ndarray, head: np.ndarray, ears: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """Where hair grows: the head but ears, face and cheeks, fading over NAPE below the ears."""
+    ear = points[ears >= 128]
+    bottom, front = ear[:, 1].min(), ear[:, 2].max()
+    above = ((points[:, 1] - bottom) / NAPE + 1).clip(0, 1)
+    cheek = (points[:, 2] > front) & (points[:, 1] < ear[:, 1].max())
+    grows = head & ~cheek & (ears < 128)
+    return np.rint(np.where(grows, above * (255 - face.astype(float)), 0))
 
 
 def part_labels(

@@ -92,12 +92,14 @@ class Anny(Body):
         self.phenotypes = Phenotypes(asset)
         self._name(asset)
         unit = float(asset["unit"])
-        template, helpers = self._placed(asset, _floats(asset["template"])[..., None])
-        basis, helper_basis = self._placed(asset, _floats(integers(asset, "shape")), 3)
-        self.register_buffer("template", template[..., 0])
-        self.register_buffer("helper_template", helpers[..., 0])
-        self.register_buffer("basis", basis.mul_(unit))
-        self.register_buffer("helper_basis", helper_basis.mul_(unit))
+        rows, place = integers(asset, "shape")
+        whole = np.arange(len(place))
+        template, helpers = self._placed(asset, whole, asset["template"], 1.0)
+        self.register_buffer("template", template)
+        self.register_buffer("helper_template", helpers)
+        basis, helper_basis = self._placed(asset, place, rows, unit)
+        self.register_buffer("basis", basis.unflatten(1, (3, -1)))
+        self.register_buffer("helper_basis", helper_basis.unflatten(1, (3, -1)))
         face = self._sparse(asset, "face", unit)
         local = self._sparse(asset, "local", unit)
         self.face = Sparse(face, 0, self.num_vertices)
@@ -124,6 +126,7 @@ class Anny(Body):
         betas = self.template.new_zeros(len(self.betas_names))
         betas[: len(self.phenotypes.names)] = 0.5
         betas[self.betas_names.index("age")] = 0.7
+        betas[self.betas_names.index("height")] = 0.4  # 1.73 m
         return betas
 
     def shaped(self, betas: Float[Tensor, "*b s"]) -> Float[Tensor, "*b v 3"]:
@@ -220,19 +223,18 @@ class Anny(Body):
         self._eye_joints = (at("eye.L"), at("eye.R"))
 
     def _placed(
-        self, asset: Mapping[str, NDArray], table: Tensor, axes: int = 0
+        self, asset: Mapping[str, NDArray], place: NDArray, rows: NDArray, unit: float
     ) -> tuple[Tensor, Tensor]:
-        """Rows (n 3 c) of stored vertices as rows of visible vertices and of helpers."""
-        if axes:
-            table = table.unflatten(1, (axes, -1))
+        """Rows in metres of the visible vertices, and of the helpers' (m c), from stored ones."""
         skin, left, right, _ = asset["counts"].tolist()
-        kept, *balls, helpers = table.split([skin, left, right, len(table) - skin - left - right])
-        maps = _floats(asset["eye_maps"])
-        eyes = [
-            (ball_map @ ball.flatten(1)).unflatten(1, table.shape[1:])
-            for ball_map, ball in zip(maps, balls, strict=True)
-        ]
-        return torch.cat([kept, *eyes]), helpers.clone()
+        visible = np.empty((self.num_vertices, rows.shape[1]), np.float32)
+        np.multiply(rows[place[:skin]], np.float32(unit), out=visible[:skin])
+        for side, (first, count) in enumerate(((skin, left), (skin + left, right))):
+            ball = rows[place[first : first + count]] * np.float32(unit)
+            start = self.num_skin + side * self.num_eye
+            visible[start : start + self.num_eye] = asset["eye_maps"][side] @ ball
+        helpers = rows[place[skin + left + right :]] * np.float32(unit)
+        return torch.from_numpy(visible), torch.from_numpy(helpers)
 
     def _sparse(
         self, asset: Mapping[str, NDArray], name: str, unit: float

@@ -25,7 +25,7 @@ PARTS = (
     "skin", "head", "ear_left", "ear_right", "hand_left", "hand_right", "foot_left", "foot_right",
     "eye_left", "eye_right", "teeth", "tongue", "lashes", "mouth",
 )  # fmt: skip
-"""Values of `part_labels` index this tuple; `mouth` is the inner mouth, `skin` the rest of the body."""
+"""Values of `part_labels` index this tuple; `mouth` is the inner mouth, `skin` all the rest."""
 
 
 class Body(ABC, nn.Module):

@@ -30,18 +30,28 @@ def zigzag(values: NDArray) -> NDArray:
 
 
 def unzigzag(low: NDArray, high: NDArray) -> NDArray:
-    """int32 values from their two byte planes."""
-    coded = low.astype(np.int32) | (high.astype(np.int32) << 8)
-    return (coded >> 1) ^ -(coded & 1)
+    """int16 values (n, c) from their two byte planes (c, n); high bytes are rare."""
+    low, high = np.ascontiguousarray(low.T), np.ascontiguousarray(high.T)
+    values = _SMALL.take(low)
+    rare = np.nonzero(high.ravel())[0]
+    coded = low.ravel()[rare].astype(np.int32) | (high.ravel()[rare].astype(np.int32) << 8)
+    values.ravel()[rare] = (coded >> 1) ^ -(coded & 1)  # ravel of a contiguous array is a view
+    return values
+
+
+_SMALL = np.array([(code >> 1) ^ -(code & 1) for code in range(256)], np.int16)
 
 
 def unpacked(
     low: NDArray, high: NDArray, neighbors: NDArray, weights: NDArray, levels: NDArray
 ) -> NDArray:
-    """The table (n, c) int32 whose residual planes are (c, n) uint8."""
-    rows = np.ascontiguousarray(unzigzag(low, high).T)
+    """The table (n, c) int16 whose residual planes are (c, n) uint8."""
+    rows = unzigzag(low, high)
     start = int(levels[0])
     for end in levels[1:].tolist():
-        rows[start:end] += predicted(rows[:start], neighbors[start:end], weights[start:end])
+        known = rows[:start].astype(np.int32)
+        rows[start:end] += predicted(known, neighbors[start:end], weights[start:end]).astype(
+            np.int16
+        )
         start = end
     return rows

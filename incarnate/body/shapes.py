@@ -80,10 +80,10 @@ class Sparse(nn.Module):
         super().__init__()
         self.num_points = num_points
         columns, points, moves = table
-        inside = (points >= first) & (points < first + num_points)
-        self.register_buffer("columns", columns[inside])
-        self.register_buffer("points", points[inside] - first)
-        self.register_buffer("moves", moves[inside])
+        inside = ((points >= first) & (points < first + num_points)).nonzero()[:, 0]
+        self.register_buffer("columns", columns.index_select(0, inside))
+        self.register_buffer("points", points.index_select(0, inside) - first)
+        self.register_buffer("moves", moves.index_select(0, inside))
 
     def forward(self, weights: Float[Tensor, "*b c"]) -> Float[Tensor, "*b n 3"]:
         """Displacements; shapes of weight zero cost nothing unless a gradient is wanted."""
@@ -115,21 +115,21 @@ def two_sided(values: Float[Tensor, "*b l"]) -> Float[Tensor, "*b c"]:
     return torch.stack([up, down], -1).flatten(-2)
 
 
-def integers(asset: Mapping[str, NDArray], name: str) -> NDArray:
-    """A table packed by the codec, in the asset's order of vertices."""
+def integers(asset: Mapping[str, NDArray], name: str) -> tuple[NDArray, NDArray]:
+    """A packed table (n, c) int16, and where in it each of the asset's vertices lies."""
     parts = ("low", "high", "neighbors", "weights", "levels")
     rows = unpacked(*(asset[f"{name}_{part}"] for part in parts))
-    out = np.empty_like(rows)
-    out[asset[f"{name}_order"]] = rows
-    return out
+    place = np.empty(len(rows), np.int64)
+    place[asset[f"{name}_order"]] = np.arange(len(rows))
+    return rows, place
 
 
 def sparse_rows(asset: Mapping[str, NDArray], name: str) -> tuple[NDArray, NDArray, NDArray]:
     """Shapes (m,), vertices (m,) and moves (m, 3) in units, of a table packed sparsely."""
     members = np.unpackbits(asset[f"{name}_members"], axis=1, count=len(asset["template"]))
-    columns, vertices = np.nonzero(members)
-    steps = unzigzag(asset[f"{name}_low"], asset[f"{name}_high"]).T
-    running = np.cumsum(steps, axis=0)
+    columns, vertices = np.divmod(np.flatnonzero(members), members.shape[1])
+    steps = unzigzag(asset[f"{name}_low"], asset[f"{name}_high"])
+    running = np.cumsum(steps, axis=0, dtype=np.int32)
     starts = np.searchsorted(columns, np.arange(len(members)))
     before = np.concatenate([np.zeros((1, 3), running.dtype), running])[starts]
     return columns, vertices, running - before[columns]
