@@ -4,6 +4,8 @@ Matrices act on columns. `pose` turns a joint about its rest position in rest ax
 body at rest to the posed body. Parents precede their children.
 """
 
+from functools import cache
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -16,21 +18,33 @@ def forward_kinematics(
     parents: Int[Tensor, " j"],
 ) -> Float[Tensor, "*b j 4 4"]:
     """Skinning matrices: bone_j = bone_parent(j) T(joint_j) R_j T(-joint_j)."""
-    rotations: list[Tensor] = []
-    offsets: list[Tensor] = []
-    for j, parent in enumerate(parents.tolist()):
-        rotation, joint = pose[..., j, :, :], joints[..., j, :]
-        offset = joint - _turn(rotation, joint)
-        if parent < 0:
-            offset = offset + transl
-        else:
-            offset = _turn(rotations[parent], offset) + offsets[parent]
-            rotation = rotations[parent] @ rotation
-        rotations.append(rotation)
-        offsets.append(offset)
-    top = torch.cat([torch.stack(rotations, -3), torch.stack(offsets, -2)[..., None]], -1)
+    offsets = joints - _turn(pose, joints)
+    levels = _levels(tuple(parents.tolist()))
+    roots, _ = levels[0]
+    turned = [pose[..., roots, :, :]]
+    moved = [offsets[..., roots, :] + transl[..., None, :]]
+    for own, above in levels[1:]:
+        parent = turned[-1][..., above, :, :]
+        moved.append(_turn(parent, offsets[..., own, :]) + moved[-1][..., above, :])
+        turned.append(parent @ pose[..., own, :, :])
+    order = torch.tensor([j for own, _ in levels for j in own]).argsort()
+    top = torch.cat([torch.cat(turned, -3), torch.cat(moved, -2)[..., None]], -1)[..., order, :, :]
     bottom = top.new_tensor([0, 0, 0, 1]).expand(*top.shape[:-2], 1, 4)
     return torch.cat([top, bottom], -2)
+
+
+@cache
+def _levels(parents: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
+    """Joints by depth, each level with the places of their parents in the level above."""
+    depth: list[int] = []
+    for parent in parents:
+        depth.append(0 if parent < 0 else depth[parent] + 1)
+    levels = [[j for j, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
+    above = [[], *levels]
+    return [
+        (own, [before.index(parents[j]) for j in own if parents[j] >= 0])
+        for own, before in zip(levels, above, strict=False)
+    ]
 
 
 def skin(
@@ -53,4 +67,4 @@ def blend_bones(
 
 
 def _turn(rotation: Tensor, point: Tensor) -> Tensor:
-    return (rotation @ point[..., None]).squeeze(-1)
+    return (rotation * point[..., None, :]).sum(-1)  # Far quicker than many 3x3 products.
