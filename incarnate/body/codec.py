@@ -32,14 +32,12 @@ def zigzag(values: NDArray) -> NDArray:
 def unzigzag(low: NDArray, high: NDArray) -> NDArray:
     """int16 values (n, c) from their two byte planes (c, n); high bytes are rare."""
     low, high = np.ascontiguousarray(low.T), np.ascontiguousarray(high.T)
-    values = _SMALL.take(low)
-    rare = np.nonzero(high.ravel())[0]
+    # In 8 bits, the two's complement of a small value comes out right by itself.
+    values = ((low >> 1) ^ -(low & 1)).view(np.int8).astype(np.int16)
+    rare = np.flatnonzero(high.ravel() != 0)
     coded = low.ravel()[rare].astype(np.int32) | (high.ravel()[rare].astype(np.int32) << 8)
     values.ravel()[rare] = (coded >> 1) ^ -(coded & 1)  # ravel of a contiguous array is a view
     return values
-
-
-_SMALL = np.array([(code >> 1) ^ -(code & 1) for code in range(256)], np.int16)
 
 
 def unpacked(

@@ -37,8 +37,8 @@ def turned(
     rotations: Float[Tensor, "*b 3 3"],
 ) -> Float[Tensor, "*b n 3"]:
     """Points turned about a center."""
-    centers = centers[..., None, :]
-    return (points - centers) @ rotations.mT + centers
+    change = rotations - torch.eye(3).to(rotations)  # No turn moves nothing, to the last bit.
+    return points + (points - centers[..., None, :]) @ change.mT
 
 
 def _yaw_after_pitch(yaw: Tensor, pitch: Tensor) -> Tensor:

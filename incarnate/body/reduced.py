@@ -4,18 +4,15 @@ The joints come last among the points, each skinned to itself alone, so that `ve
 where the joints go. All shapes lie in one dense table: a matrix product evaluates a person.
 """
 
-from typing import TYPE_CHECKING, final
+from typing import final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from incarnate.body.body import Body
+from incarnate.body.body import PARTS, Body
 from incarnate.body.gaze import gaze_rotations, turned
-from incarnate.body.shapes import two_sided
-
-if TYPE_CHECKING:
-    from incarnate.body.anny import Anny
+from incarnate.body.shapes import Phenotypes, two_sided
 
 
 @final
@@ -31,7 +28,8 @@ class Reduced(Body):
 
     def __init__(
         self,
-        whole: "Anny",
+        whole: Body,
+        phenotypes: Phenotypes,
         vertex_ids: Int[Tensor, " m"],
         template: Float[Tensor, "p 3"],
         basis: Float[Tensor, "p 3 c"],
@@ -41,7 +39,7 @@ class Reduced(Body):
         self.license, self.joint_names = whole.license, whole.joint_names
         self.betas_names, self.expression_names = whole.betas_names, whole.expression_names
         self.smplx_joints = whole.smplx_joints
-        self.phenotypes = whole.phenotypes
+        self.phenotypes = phenotypes
         self._default_betas = whole.default_betas()
         self._eyes = (self.joint_names.index("eye.L"), self.joint_names.index("eye.R"))
         num_joints = len(self.joint_names)
@@ -64,10 +62,9 @@ class Reduced(Body):
         self.register_buffer("skin_joints", torch.cat([whole.skin_joints[vertex_ids], joints]))
         self.register_buffer("skin_weights", torch.cat([whole.skin_weights[vertex_ids], weights]))
         self.register_buffer("part_labels", torch.cat([whole.part_labels[vertex_ids], labels]))
-        is_eye = whole.skin_joints[vertex_ids, 0]
-        of_ball = vertex_ids >= whole.num_skin
-        for side, joint in enumerate(self._eyes):
-            self.register_buffer(f"_ball_{side}", (of_ball & (is_eye == joint)).nonzero()[:, 0])
+        for side, part in enumerate(("eye_left", "eye_right")):
+            ball = whole.part_labels[vertex_ids] == PARTS.index(part)
+            self.register_buffer(f"_ball_{side}", ball.nonzero()[:, 0])
 
     @property
     def num_chosen(self) -> int:
