@@ -88,17 +88,17 @@ class _NativeSsim(torch.autograd.Function):
         from incarnate import _native
 
         window = _window().to(a)
-        pictures = a.detach().contiguous(), b.detach().contiguous()
+        one, other = a.detach().contiguous(), b.detach().contiguous()
         height, width, channels = a.shape
         shape = (3, height - WINDOW + 1, (width - WINDOW + 1) * channels)
         slopes: list[Tensor | None] = [None, None]
         for i in range(2):
             if ctx.needs_input_grad[i]:
                 slopes[i] = a.new_empty(shape)
-        mean = _native.ssim(*pictures, window, slopes[0])
+        mean = _native.ssim(one, other, window, slopes[0])
         if slopes[1] is not None:
-            _native.ssim(*pictures[::-1], window, slopes[1])
-        ctx.save_for_backward(*pictures, window, *slopes)
+            _native.ssim(other, one, window, slopes[1])
+        ctx.save_for_backward(one, other, window, *slopes)
         ctx.count = shape[1] * shape[2]
         return a.new_tensor(mean)
 

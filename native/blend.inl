@@ -7,7 +7,7 @@
 namespace {
 
 constexpr float ALPHA_MIN = 1.f / 255.f, ALPHA_MAX = 0.999f, T_MIN = 1e-4f;
-constexpr int BLOCKS = 64;
+constexpr int BLOCKS = 64, SMALL = 4;
 constexpr uint32_t AHEAD = 8;
 
 // Pixel centres of the blocks of a tile, from its corner: x by column, y by row of blocks.
@@ -41,6 +41,40 @@ inline uint64_t covered(int left, int right, int top, int bottom, int x, int y) 
   return row * ((rows == 8 ? ones : ones & ((1ull << (8 * rows)) - 1)) << (8 * top));
 }
 
+// First and last pixel centres of the eight rows of blocks, twice: for left and right ends.
+struct Rows {
+  alignas(64) float first[LANES], last[LANES], side[LANES], spare[LANES];
+  constexpr Rows() : first(), last(), side(), spare() {
+    for (int i = 0; i < LANES; ++i) {
+      first[i] = float(i % 8 * 4) + 0.5f;
+      last[i] = first[i] + 3;
+      side[i] = i < 8 ? -1.f : 1.f;
+      // In blocks, rounded up: from the last centre of the first block, to the first of the last.
+      spare[i] = i < 8 ? -3.5f / 4 + 0.99f : -0.5f / 4 + 1.01f;
+    }
+  }
+};
+constexpr Rows ROWS;
+
+// Bits of the blocks that a splat's ellipse meets, or comes near.
+inline uint64_t met(const Splat& g, Corner c) {
+  const F side = load(ROWS.side), y(g.y - float(c.y)), zero(0.f);
+  const F first = load(ROWS.first) - y, last = load(ROWS.last) - y;
+  const F at = lower(upper(side * F(g.summit), first), last);
+  const F reach = root(upper(F(g.width) - F(g.narrowing) * at * at, zero));
+  const F x = F(g.slope) * at + side * reach + F(g.x - float(c.x));
+  const F n = lower(upper(F(0.25f) * x + load(ROWS.spare), zero), F(8.f));
+  uint64_t ends[2];
+  ramps(n, reinterpret_cast<uint8_t*>(ends));
+  return ends[0] & ends[1];
+}
+
+// Blocks of a tile to draw a splat on. The ellipse is worth its square root where the box is large.
+inline uint64_t touched(const Splat& g, Corner c, uint64_t alive) {
+  const uint64_t box = alive & covered(g.left, g.right, g.top, g.bottom, c.x / 4, c.y / 4);
+  return __builtin_popcountll(box) > SMALL ? box & met(g, c) : box;
+}
+
 inline uint64_t inside(const Lists& s, Corner c) {
   return covered(0, (s.width + 3) / 4, 0, (s.height + 3) / 4, c.x / 4, c.y / 4);
 }
@@ -48,9 +82,15 @@ inline uint64_t inside(const Lists& s, Corner c) {
 // Calls visit(block, lane, offset of the pixel in the picture) for the tile's pixels.
 template <class Visit>
 inline void each_pixel(const Lists& s, Corner c, Visit visit) {
-  for (int y = c.y; y < s.height && y < c.y + TILE; ++y)
-    for (int x = c.x; x < s.width && x < c.x + TILE; ++x)
-      visit((y - c.y) / 4 * 8 + (x - c.x) / 4, (y & 3) * 4 + (x & 3), size_t(y) * s.width + x);
+  const int wide = s.width - c.x < TILE ? s.width - c.x : TILE;
+  const int high = s.height - c.y < TILE ? s.height - c.y : TILE;
+  for (int y = 0; y < high; ++y) {
+    const size_t row = size_t(c.y + y) * s.width + c.x;
+    for (int x = 0; x < wide; x += 4) {
+      const int block = y / 4 * 8 + x / 4, lane = y % 4 * 4, count = wide - x < 4 ? wide - x : 4;
+      for (int i = 0; i < count; ++i) visit(block, lane + i, row + x + i);
+    }
+  }
 }
 
 struct Footprint {
@@ -101,7 +141,7 @@ void blend_tile(const Lists& s, int tile, const Picture& out) {
     prefetch(s, e, end, n);
     const Splat& g = s.splats[s.order[e]];
     const float* feature = s.features + size_t(s.order[e]) * n;
-    uint64_t todo = alive & covered(g.left, g.right, g.top, g.bottom, c.x / 4, c.y / 4);
+    uint64_t todo = touched(g, c, alive);
     for (; todo; todo &= todo - 1) {
       const int b = __builtin_ctzll(todo);
       float* plane = planes + b * block_size;
@@ -174,6 +214,7 @@ inline bool block_gradient(const Splat& g, const float* feature, Corner c, int b
 template <int FIXED>
 void blend_tile_backward(const Lists& s, int tile, const PictureGradient& d, float* sums) {
   const int n = FIXED ? FIXED : s.channels + 1;
+  if (s.starts[tile] == s.starts[tile + 1]) return;
   const Corner c = corner(s, tile);
   constexpr int MOST = FIXED ? FIXED : MAX_FEATURES;
   alignas(64) float planes[BLOCKS * LANES * (3 + MOST)];
@@ -188,7 +229,7 @@ void blend_tile_backward(const Lists& s, int tile, const PictureGradient& d, flo
     const int left = g.left / 8, top = g.top / 8, wide = (g.right - 1) / 8 - left + 1;
     const int slot = (c.y / TILE - top) * wide + c.x / TILE - left;
     float* out = sums + size_t(s.slots[id] + slot) * size;
-    uint64_t todo = alive & covered(g.left, g.right, g.top, g.bottom, c.x / 4, c.y / 4);
+    uint64_t todo = touched(g, c, alive);
     if (!todo) {
       std::memset(out, 0, sizeof(float) * size);
       continue;

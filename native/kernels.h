@@ -26,6 +26,8 @@ struct CloudGradient {
 struct Splat {
   float x, y, xx, xy, yy, opacity;
   int16_t left, right, top, bottom;  // Blocks [left, right) x [top, bottom) that it may touch.
+  // It is seen at dy for |dx - slope dy| <= sqrt(width - narrowing dy dy), furthest right at summit.
+  float slope, width, narrowing, summit;
 };
 
 struct Lists {

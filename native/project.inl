@@ -73,7 +73,13 @@ inline Projection projection(const Cloud& g, const Pinhole& c, int first, int co
   s.cov[0] = s.a[0][0] * s.a[0][0] + s.a[0][1] * s.a[0][1] + s.a[0][2] * s.a[0][2] + F(BLUR);
   s.cov[1] = s.a[0][0] * s.a[1][0] + s.a[0][1] * s.a[1][1] + s.a[0][2] * s.a[1][2];
   s.cov[2] = s.a[1][0] * s.a[1][0] + s.a[1][1] * s.a[1][1] + s.a[1][2] * s.a[1][2] + F(BLUR);
-  s.det = s.cov[0] * s.cov[2] - s.cov[1] * s.cov[1];
+  // The determinant, as |a0 x a1|^2 + BLUR (|a0|^2 + |a1|^2) + BLUR^2: a needle's survives rounding.
+  s.det = F(BLUR) * (s.cov[0] + s.cov[2] - F(BLUR));
+  for (int i = 0; i < 3; ++i) {
+    const int j = (i + 1) % 3;
+    const F normal = s.a[0][i] * s.a[1][j] - s.a[0][j] * s.a[1][i];
+    s.det += normal * normal;
+  }
   return s;
 }
 
@@ -86,15 +92,19 @@ inline void blocks(float center, float reach, int size, int16_t& first, int16_t&
   last = int16_t((high < size - 1 ? int(high) : size - 1) / 4 + 1);
 }
 
-inline void write_splat(Splat& s, float determinant, float z, const float* cov, float width_px,
-                        const Pinhole& c) {
-  s.left = s.right = s.top = s.bottom = 0;
+inline void write_reach(Splat& s, float determinant, float z, const float* cov, const Pinhole& c) {
   if (!(z >= NEAR) || !(determinant > 0) || !(s.opacity * 255.f >= 1.f)) return;
-  // alpha >= 1/255 is an ellipse; its box, with a little spare for rounding.
-  const float level = width_px * 1.0005f;
-  blocks(s.x, level * __builtin_sqrtf(cov[0]) + 0.01f, c.width, s.left, s.right);
-  blocks(s.y, level * __builtin_sqrtf(cov[1]) + 0.01f, c.height, s.top, s.bottom);
+  // alpha >= 1/255 is an ellipse: so many standard deviations, with a little spare for rounding.
+  const float level = 1.0005f * __builtin_sqrtf(2.f * __builtin_logf(255.f * s.opacity));
+  const float deviation = __builtin_sqrtf(cov[0]);
+  blocks(s.x, level * deviation + 0.01f, c.width, s.left, s.right);
+  blocks(s.y, level * __builtin_sqrtf(cov[2]) + 0.01f, c.height, s.top, s.bottom);
   if (s.left == s.right || s.top == s.bottom) s.left = s.right = s.top = s.bottom = 0;
+  const float inverse = 1.f / cov[2], conditional = determinant * inverse;
+  s.slope = cov[1] * inverse;
+  s.width = conditional * level * level;
+  s.narrowing = conditional * inverse;
+  s.summit = level * cov[1] / deviation;
 }
 
 void project(const Cloud& g, const Pinhole& c, int first, int last, Splat* splats,
@@ -103,7 +113,7 @@ void project(const Cloud& g, const Pinhole& c, int first, int last, Splat* splat
     const int count = last - at < LANES ? last - at : LANES;
     const Projection s = projection(g, c, at, count);
     const F inverse = F(-LOG2E) / s.det;
-    alignas(64) float t[9][LANES];
+    alignas(64) float t[10][LANES];
     store(t[0], F(c.fx) * s.local.x * s.inverse_z + F(c.cx));
     store(t[1], F(c.fy) * s.local.y * s.inverse_z + F(c.cy));
     store(t[2], F(0.5f) * s.cov[2] * inverse);
@@ -112,13 +122,15 @@ void project(const Cloud& g, const Pinhole& c, int first, int last, Splat* splat
     store(t[5], s.det);
     store(t[6], s.local.z);
     store(t[7], s.cov[0]);
-    store(t[8], s.cov[2]);
+    store(t[8], s.cov[1]);
+    store(t[9], s.cov[2]);
     for (int i = 0; i < count; ++i) {
       Splat& out = splats[at + i];
-      const float opacity = g.opacities[at + i], cov[2] = {t[7][i], t[8][i]};
-      out = {t[0][i], t[1][i], t[2][i], t[3][i], t[4][i], opacity, 0, 0, 0, 0};
-      const float level = __builtin_sqrtf(2.f * __builtin_logf(255.f * opacity));
-      write_splat(out, t[5][i], t[6][i], cov, level, c);
+      const float cov[3] = {t[7][i], t[8][i], t[9][i]};
+      out = {t[0][i], t[1][i], t[2][i], t[3][i], t[4][i], g.opacities[at + i],
+             0,       0,       0,       0,       0,       0,
+             0,       0};
+      write_reach(out, t[5][i], t[6][i], cov, c);
       float* feature = features + size_t(at + i) * (g.channels + 1);
       const float* color = g.colors + size_t(at + i) * g.channels;
       for (int k = 0; k < g.channels; ++k) feature[k] = color[k];
@@ -142,23 +154,36 @@ inline void quat_gradient(const Projection& s, const V3* d, F* out) {
   for (int k = 0; k < 4; ++k) out[k] = (t[k] - s.quat[k] * along) * s.quat_scale;
 }
 
+struct V2 {
+  F x, y;
+};
+// The inverse covariance times column k of P R, from cross products: as with the determinant, the
+// plain product would lose a needle's.
+inline V2 inverse_times_axis(const Projection& s, int k) {
+  V2 sum = {F(BLUR) * s.pr[0][k], F(BLUR) * s.pr[1][k]};
+  for (int j = 0; j < 3; ++j) {
+    if (j == k) continue;
+    const F normal = s.a[0][j] * s.pr[1][k] - s.a[1][j] * s.pr[0][k];
+    sum.x = sum.x - normal * s.a[1][j];
+    sum.y = sum.y + normal * s.a[0][j];
+  }
+  return {sum.x / s.det, sum.y / s.det};
+}
+
 // m: moments and depth gradient of sixteen Gaussians -> gradients d: means, quats, scales.
 inline void projection_gradient(const Projection& s, const Pinhole& c, const F* m, const F& d_depth,
                                 F* d_mean, F* d_quat, F* d_scale) {
   const F inverse = F(1.f) / s.det;
   const F xa = s.cov[2] * inverse, xb = -s.cov[1] * inverse, xc = s.cov[0] * inverse;
   const F d_x = xa * m[1] + xb * m[2], d_y = xb * m[1] + xc * m[2];
-  // d covariance = -X G X with X the inverse covariance and G = -1/2 the second moments.
-  const F half(0.5f);
-  const F ya = xa * m[3] + xb * m[4], yb = xa * m[4] + xb * m[5];
-  const F yc = xb * m[3] + xc * m[4], yd = xb * m[4] + xc * m[5];
-  const F h00 = half * (ya * xa + yb * xb), h01 = half * (ya * xb + yb * xc);
-  const F h11 = half * (yc * xb + yd * xc), two(2.f);
   V3 d_axes[3], d_p[2] = {{F(0.f), F(0.f), F(0.f)}, {F(0.f), F(0.f), F(0.f)}};
   for (int k = 0; k < 3; ++k) {
-    const F d0 = two * (h00 * s.a[0][k] + h01 * s.a[1][k]);
-    const F d1 = two * (h01 * s.a[0][k] + h11 * s.a[1][k]);
-    d_scale[k] = d0 * s.pr[0][k] + d1 * s.pr[1][k];
+    // With X the inverse covariance and M the second moments, d A = X M X A.
+    const V2 xpr = inverse_times_axis(s, k);
+    const F mx = s.scale[k] * (m[3] * xpr.x + m[4] * xpr.y);
+    const F my = s.scale[k] * (m[4] * xpr.x + m[5] * xpr.y);
+    const F d0 = xa * mx + xb * my, d1 = xb * mx + xc * my;
+    d_scale[k] = xpr.x * mx + xpr.y * my;
     d_axes[k] = (d0 * s.scale[k]) * s.p[0] + (d1 * s.scale[k]) * s.p[1];
     d_p[0] = d_p[0] + (d0 * s.scale[k]) * s.axes[k];
     d_p[1] = d_p[1] + (d1 * s.scale[k]) * s.axes[k];

@@ -155,6 +155,21 @@ inline F power_of_two(F x) {
   return r;
 }
 
+// The low byte of 2^n - 1 for n in [0, 8], n rounded down; its complement in the first eight lanes.
+inline void ramps(const F& n, uint8_t* out) {
+  alignas(64) static const int32_t flip[LANES] = {-1, -1, -1, -1, -1, -1, -1, -1};
+#if defined(__AVX512F__)
+  const __m512i ones = _mm512_set1_epi32(1);
+  const __m512i power = _mm512_sllv_epi32(ones, _mm512_cvttps_epi32(raw(n)));
+  const __m512i bits = _mm512_xor_si512(_mm512_sub_epi32(power, ones), _mm512_load_si512(flip));
+  _mm_storeu_si128((__m128i*)out, _mm512_cvtepi32_epi8(bits));
+#else
+  alignas(64) float t[LANES];
+  store(t, n);
+  for (int i = 0; i < LANES; ++i) out[i] = uint8_t(((1 << int(t[i])) - 1) ^ flip[i]);
+#endif
+}
+
 #if defined(__clang__) || __GNUC__ >= 12
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #endif

@@ -1,7 +1,7 @@
 """Rendering by gsplat's CUDA kernels, for tensors on a GPU (`pip install incarnate[cuda]`)."""
 
-import gsplat
 import torch
+from gsplat import rasterization  # pyright: ignore  (it takes this file for the package)
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,7 +15,7 @@ def splat(
     gaussians: Gaussians, camera: Camera, background: Float[Tensor, " c"] | None = None
 ) -> View:
     """The picture of a cloud; colors are drawn as they are, as features."""
-    pictures, alphas, _ = gsplat.rasterization(
+    pictures, alphas, _ = rasterization(  # pyright: ignore
         gaussians.means,
         torch.nn.functional.normalize(gaussians.quats, dim=-1),
         gaussians.scales,

@@ -1,0 +1,61 @@
+"""The compiled core (native/bind.cpp): float32 tensors on the CPU, row-major."""
+
+from typing import final
+
+from torch import Tensor
+
+def threads() -> int: ...
+def set_threads(count: int) -> None: ...
+def instruction_set() -> str: ...
+def set_instruction_set(name: str) -> None: ...
+
+@final
+class Frame: ...
+
+@final
+class Gaussians:
+    def __init__(
+        self, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, colors: Tensor
+    ) -> None: ...
+
+@final
+class Images:
+    def __init__(self, color: Tensor, alpha: Tensor, depth: Tensor) -> None: ...
+
+@final
+class Gradients:
+    def __init__(
+        self, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, colors: Tensor
+    ) -> None: ...
+
+def splat(
+    gaussians: Gaussians,
+    world_to_camera: Tensor,
+    intrinsics: Tensor,
+    background: Tensor | None,
+    color: Tensor,
+    alpha: Tensor,
+    depth: Tensor,
+) -> Frame: ...
+def splat_backward(
+    frame: Frame,
+    gaussians: Gaussians,
+    background: Tensor | None,
+    out: Images,
+    gradient: Images,
+    gradients: Gradients,
+) -> None: ...
+def ssim(a: Tensor, b: Tensor, window: Tensor, slopes: Tensor | None) -> float: ...
+def ssim_backward(
+    a: Tensor, b: Tensor, window: Tensor, slopes: Tensor, scale: float, out: Tensor, /
+) -> None: ...
+def rasterize(
+    vertices: Tensor,
+    faces: Tensor,
+    world_to_camera: Tensor,
+    intrinsics: Tensor,
+    face_ids: Tensor,
+    barycentrics: Tensor,
+    depth: Tensor,
+    /,
+) -> None: ...
