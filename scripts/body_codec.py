@@ -1,7 +1,7 @@
 """Packing for incarnate.body.codec: see there for the format."""
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from incarnate.body.codec import SHIFT, predicted, zigzag
 
@@ -18,7 +18,7 @@ def packed(name: str, ticks: np.ndarray, points: np.ndarray) -> dict[str, np.nda
     weights = np.zeros((len(points), NEIGHBORS), np.int16)
     rest = rows.copy()
     for start, end in zip(levels[:-1], levels[1:], strict=True):
-        near = cKDTree(where[:start]).query(where[start:end], NEIGHBORS)[1]
+        near = np.asarray(KDTree(where[:start]).query(where[start:end], NEIGHBORS)[1])
         neighbors[start:end] = near
         for i in range(start, end):
             weights[i] = fitted(rows[near[i - start]], rows[i])

@@ -82,6 +82,10 @@ class Anny(Body):
     helper_basis: Tensor
     joint_vertices: Tensor
     joint_weights: Tensor
+    regions: Tensor
+    _landmark_rows: Tensor
+    _landmark_vertices: Tensor
+    _landmark_weights: Tensor
     mirror: Int[Tensor, " v"]
     """Each vertex's twin on the other side of the body."""
 
@@ -284,9 +288,11 @@ class Anny(Body):
             "skin_joints", torch.cat([joints[: self.num_skin], eye_joints.flatten(0, 1)])
         )
         self.helpers = Helpers(
-            *(_longs(asset[f"{name}_faces"]) for name in ("tights", "skirt", "hair")),
-            weights[beyond:],
-            joints[beyond:],
+            tights=_longs(asset["tights_faces"]),
+            skirt=_longs(asset["skirt_faces"]),
+            hair=_longs(asset["hair_faces"]),
+            skin_weights=weights[beyond:],
+            skin_joints=joints[beyond:],
         )
 
     def _set_joints(self, asset: Mapping[str, NDArray]) -> None:

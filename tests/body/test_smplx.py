@@ -34,7 +34,7 @@ def arrays() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def body(arrays: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> SmplX:
     path = tmp_path_factory.mktemp("smplx") / "SMPLX_NEUTRAL.npz"
-    np.savez(path, **arrays)
+    np.savez(path, allow_pickle=False, **arrays)
     return SmplX.load(path)
 
 
@@ -90,7 +90,9 @@ def test_other_files_are_refused_with_the_reason(
     np.savez(tmp_path / "few.npz", v_template=arrays["v_template"])
     with pytest.raises(ValueError, match="lacks shapedirs"):
         SmplX.load(tmp_path / "few.npz")
-    np.savez(tmp_path / "smpl.npz", **{**arrays, "v_template": np.zeros((6890, 3))})
+    np.savez(
+        tmp_path / "smpl.npz", allow_pickle=False, **{**arrays, "v_template": np.zeros((6890, 3))}
+    )
     with pytest.raises(ValueError, match="v_template"):
         SmplX.load(tmp_path / "smpl.npz")
     (tmp_path / "bad.npz").write_bytes(b"not a zip file")
