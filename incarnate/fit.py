@@ -225,7 +225,9 @@ def graph_laplacian(faces: Int[Tensor, "f 3"], num_vertices: int) -> Tensor:
     has: Bool[Tensor, " v"] = torch.bincount(edges[:, 0], minlength=num_vertices) > 0
     index = torch.cat([edges.T, torch.stack([diagonal, diagonal])], 1)
     values = torch.cat([-1 / degree[edges[:, 0]], has.float()])
-    return torch.sparse_coo_tensor(index, values, (num_vertices,) * 2).coalesce()
+    return torch.sparse_coo_tensor(
+        index, values, (num_vertices,) * 2, check_invariants=True
+    ).coalesce()
 
 
 def _spacing(vertices: Tensor, corners: Tensor, barycentrics: Tensor) -> Float[Tensor, " n"]:

@@ -16,10 +16,10 @@ from numpy import ndarray
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import coo_matrix
 from scipy.spatial import cKDTree
-from skimage.color import lab2rgb, rgb2lab
 
 from incarnate.avatars import garments
-from incarnate.avatars.garments import Anatomy, HAIR, LABELS, SHOES, SKIN
+from incarnate.avatars.color import from_lab, to_lab
+from incarnate.avatars.garments import HAIR, LABELS, SHOES, SKIN, Anatomy
 
 NEIGHBOURS = 8
 HEALING = 90  # Sweeps; with DECAY the gap at a border fades over about 6 cm.
@@ -43,7 +43,7 @@ def completed(
     where: Anatomy, labels: Int[ndarray, " n"], seen: Seen, rng: np.random.Generator
 ) -> Float[ndarray, "n 3"]:
     """A colour in [0, 1] for every point; where the photo is sure, the photo's."""
-    lab = rgb2lab(seen.rgb[None].clip(0, 1))[0]
+    lab = to_lab(seen.rgb)
     guess = np.zeros_like(lab)
     for label in np.unique(labels):
         for mine, sources in _groups(where, labels, seen.confidence, int(label)):
@@ -51,7 +51,7 @@ def completed(
     guess = _fixed(guess, labels, where, lab, seen.confidence)
     healed = _healed(guess, lab, where, labels, seen.confidence)
     mixed = healed + seen.confidence[:, None] * (lab - healed)
-    return lab2rgb(mixed[None]).clip(0, 1)[0]
+    return from_lab(mixed)
 
 
 def _groups(where: Anatomy, labels: ndarray, confidence: ndarray, label: int):
@@ -84,7 +84,8 @@ _KIN = {
 
 
 def _guess(where, lab, mine, sources, label: int, rng) -> Float[ndarray, "m 3"]:
-    if sources.sum() < 20:
+    near = np.isin(where.segments[sources], where.segments[mine]).any()
+    if sources.sum() < 20 or not near:
         default = DEFAULTS.get(LABELS[label])
         known = sources if sources.any() else mine
         color = np.array(default) if default else np.median(lab[known], axis=0)
@@ -161,7 +162,9 @@ def _strands(where: Anatomy, residual: ndarray, mine, sources, rng) -> ndarray:
     center = where.points[head].mean(0)
     local = where.points - center
     azimuth = np.arctan2(local[:, 0], local[:, 2])
-    streaks = gaussian_filter1d(rng.permutation(np.resize(residual, (720, 3))), 1.5, axis=0, mode="wrap")
+    streaks = gaussian_filter1d(
+        rng.permutation(np.resize(residual, (720, 3))), 1.5, axis=0, mode="wrap"
+    )
     spread = residual.std(0) / streaks.std(0).clip(1e-3)
     wave = 0.06 * np.sin(local[:, 1] * 40)
     index = ((azimuth[mine] + wave[mine] + np.pi) / (2 * np.pi) * 720).astype(int) % 720
@@ -174,7 +177,12 @@ def _fixed(guess, labels, where: Anatomy, lab, confidence) -> ndarray:
     """Parts whose colour is known beforehand, under the light that falls on the face."""
     face = (where.segments == garments.HEAD) & (labels == SKIN) & (confidence > SOURCE_SHARE)
     light = np.quantile(lab[face, 0], 0.8) / 70 if face.sum() > 20 else 1.0
-    known = {"teeth": (82, 1, 8), "tongue": (48, 26, 14), "mouth": (22, 20, 10), "lashes": (15, 2, 2)}
+    known = {
+        "teeth": (82, 1, 8),
+        "tongue": (48, 26, 14),
+        "mouth": (22, 20, 10),
+        "lashes": (15, 2, 2),
+    }
     for name, color in known.items():
         mine = labels == LABELS.index(name)
         guess[mine] = np.array(color) * [min(light, 1.15), 1, 1]

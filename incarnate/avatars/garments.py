@@ -67,7 +67,9 @@ def anatomy(body: Body, rest: Float[Tensor, "v 3"], scalp: Float[Tensor, " v"]) 
     names = np.array(PARTS)[body.part_labels.numpy()]
     fixed = np.array([_FIXED.get(name, -1) for name in names])
     normals = vertex_normals(rest, body.faces).numpy()
-    return Anatomy(points, normals, segments, left, along, fixed, scalp.numpy())
+    return Anatomy(
+        points, normals, segments, left, along, fixed, scalp.numpy() * (segments == HEAD)
+    )
 
 
 def interpolated(
@@ -111,7 +113,9 @@ def outfit(where: Anatomy, lab: Float[ndarray, "n 3"], weight: Float[ndarray, " 
     arms, legs = where.segments == ARM, where.segments == LEG
     sleeve = _border(where, lab, weight, arms, chest, skin, unseen=2.0)
     waist = _waist(where, lab, weight, crotch, neck)
-    hips = (torso | (legs & (where.along < 0.3))) & (weight > 0) & (where.points[:, 1] < waist - 0.03)
+    hips = (
+        (torso | (legs & (where.along < 0.3))) & (weight > 0) & (where.points[:, 1] < waist - 0.03)
+    )
     hem = _border(where, lab, weight, legs, hips, skin, unseen=2.0)
     feet = (where.segments == FOOT) & (weight > 0)
     shod = feet.sum() < 30 or np.median(skin.distance(lab[feet])) > 3.0
@@ -133,7 +137,9 @@ class SkinModel:
         return np.sqrt(np.einsum("ni,ij,nj->n", d, self.inverse, d))
 
 
-def skin_model(where: Anatomy, lab: Float[ndarray, "n 3"], weight: Float[ndarray, " n"]) -> SkinModel:
+def skin_model(
+    where: Anatomy, lab: Float[ndarray, "n 3"], weight: Float[ndarray, " n"]
+) -> SkinModel:
     """Skin as the middle of the seen face shows it."""
     face = (where.segments == HEAD) & (where.fixed < 0) & (where.scalp < 0.2) & (weight > 0)
     face &= where.normals[:, 2] > 0.4
@@ -176,7 +182,9 @@ def labelled(
     neck_bottom = _height(where, NECK, 0.1)
     collar = (segments == TORSO) & (y > neck_bottom - 0.16) & (weight > 0.3) & (labels == TOP)
     cloth = _model_of(lab[(segments == TORSO) & (weight > 0.5) & (labels == TOP)])
-    labels[collar & (skin.distance(lab) < 2.2) & (skin.distance(lab) < _distance(cloth, lab))] = SKIN
+    labels[collar & (skin.distance(lab) < 2.2) & (skin.distance(lab) < _distance(cloth, lab))] = (
+        SKIN
+    )
     return np.where(where.fixed >= 0, where.fixed, labels)
 
 
@@ -198,7 +206,9 @@ def _mark_hair(labels, where: Anatomy, worn: Outfit, lab, weight, skin: SkinMode
     labels[falls & (like_hair < 14) & (like_skin > 2) & (np.abs(where.points[:, 0]) < width)] = HAIR
 
 
-def vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "v 3"]:
+def vertex_normals(
+    vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]
+) -> Float[Tensor, "v 3"]:
     """Unit normals, weighted by area."""
     a, b, c = vertices[faces].unbind(1)
     weighted = torch.linalg.cross(b - a, c - a)
@@ -271,7 +281,9 @@ def _border(where, lab, weight, limb, garment, skin: SkinModel, unseen: float) -
         last_seen = i + 1
     if last_seen == 0:
         return unseen
-    gain = np.concatenate([[0], np.cumsum(-score)]) + np.concatenate([np.cumsum(score[::-1])[::-1], [0]])
+    gain = np.concatenate([[0], np.cumsum(-score)]) + np.concatenate(
+        [np.cumsum(score[::-1])[::-1], [0]]
+    )
     best = int(gain.argmax())
     return unseen if best >= last_seen else float(edges[best])
 

@@ -173,7 +173,9 @@ def scattered(
     first = torch.repeat_interleave(numbers.cumsum(0) - numbers, numbers)
     order = torch.arange(len(faces)) - first
     start = torch.rand(len(areas), 2, generator=rng)[faces]
-    u, v = ((start + (order[:, None] + 1) * torch.tensor([0.7548776662, 0.5698402910])) % 1).unbind(1)
+    u, v = ((start + (order[:, None] + 1) * torch.tensor([0.7548776662, 0.5698402910])) % 1).unbind(
+        1
+    )
     inside = u + v <= 1
     u, v = torch.where(inside, u, 1 - u), torch.where(inside, v, 1 - v)
     shares = 1 / numbers[faces].float()

@@ -8,18 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.sparse import coo_matrix
-from skimage.color import rgb2lab
 from torch import Tensor
 
 from incarnate.avatars import garments
-from incarnate.avatars.garments import BOTTOM, HAIR, SHOES, SKIN, TOP, Anatomy, Outfit
+from incarnate.avatars.garments import BOTTOM, SHOES, SKIN, TOP, Anatomy, Outfit
 from incarnate.avatars.surface import Discs
 from incarnate.body.body import Body
-
-
-def lab(rgb: Float[ndarray, "n 3"]) -> Float[ndarray, "n 3"]:
-    """CIE Lab of colours in [0, 1]."""
-    return rgb2lab(rgb[None].astype(np.float64).clip(0, 1))[0]
 
 
 def resampled(
@@ -32,7 +26,9 @@ def resampled(
     inner = image[max(0, top) : bottom, max(0, left) : right].numpy()
     padded = cv2.copyMakeBorder(inner, *pads, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
     smaller = size[0] < right - left
-    resized = cv2.resize(padded, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    resized = cv2.resize(
+        padded, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    )
     return torch.from_numpy(resized).reshape(size[1], size[0], image.shape[2])
 
 
@@ -63,7 +59,10 @@ def density(where: Anatomy) -> Float[Tensor, " v"]:
 
 
 def hair_behind(
-    heights: Float[Tensor, " v"], facing: Float[Tensor, " v"], where: Anatomy, faces: Int[Tensor, "f 3"]
+    heights: Float[Tensor, " v"],
+    facing: Float[Tensor, " v"],
+    where: Anatomy,
+    faces: Int[Tensor, "f 3"],
 ) -> Float[Tensor, " v"]:
     """Heights with the hair's thickness at the outline carried to the back of the head.
 
@@ -124,7 +123,10 @@ def hung(
 
 
 def trusted(
-    where: Anatomy, labels: Int[ndarray, " n"], lab: Float[ndarray, "n 3"], confidence: Float[ndarray, " n"]
+    where: Anatomy,
+    labels: Int[ndarray, " n"],
+    lab: Float[ndarray, "n 3"],
+    confidence: Float[ndarray, " n"],
 ) -> Float[ndarray, " n"]:
     """Confidence, less where a point's colour is not its material's: a hand's skin on the trousers,
     trousers on the hand, eye on a lid."""

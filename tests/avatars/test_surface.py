@@ -47,7 +47,9 @@ def test_stretching_a_triangle_maps_a_discs_covariance_by_the_same_linear_map():
 
 
 def test_carrying_there_and_back_changes_nothing_that_shows():
-    there = triangle_frames(TRIANGLE @ torch.tensor([[1.2, 0.5, 0.1], [0, 0.7, 0.2], [0.3, 0, 1.0]]), FACE)
+    there = triangle_frames(
+        TRIANGLE @ torch.tensor([[1.2, 0.5, 0.1], [0, 0.7, 0.2], [0.3, 0, 1.0]]), FACE
+    )
     home = triangle_frames(TRIANGLE, FACE)
     before = placed(one_disc(1.1), home)
     after = placed(carried(carried(one_disc(1.1), home, there), there, home), home)
@@ -59,13 +61,17 @@ def test_carrying_there_and_back_changes_nothing_that_shows():
 
 def test_a_rigid_turn_of_the_triangle_turns_its_gaussians_rigidly():
     angle = 0.6
-    turn = torch.tensor([[math.cos(angle), 0, math.sin(angle)], [0, 1, 0], [-math.sin(angle), 0, math.cos(angle)]])
+    turn = torch.tensor(
+        [[math.cos(angle), 0, math.sin(angle)], [0, 1, 0], [-math.sin(angle), 0, math.cos(angle)]]
+    )
     home, moved = triangle_frames(TRIANGLE, FACE), triangle_frames(TRIANGLE @ turn.T, FACE)
     before = placed(one_disc(0.4), home)
     after = placed(carried(one_disc(0.4), home, moved), moved)
     torch.testing.assert_close(after.means, before.means @ turn.T, rtol=1e-5, atol=1e-6)
     expected = turn @ covariance(before.quats, before.log_scales) @ turn.T
-    torch.testing.assert_close(covariance(after.quats, after.log_scales), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        covariance(after.quats, after.log_scales), expected, rtol=1e-4, atol=1e-6
+    )
 
 
 def test_a_triangle_without_area_still_gives_finite_frames():

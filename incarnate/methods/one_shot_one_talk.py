@@ -1,0 +1,231 @@
+"""One Shot, One Talk (Xiang et al., 2024): one photo to a coupled Gaussian-mesh avatar.
+
+The stages are the paper's. The pseudo-labels of its Sec. 3.2 come from a diffusion model there; here
+`complete` stands in for them and answers from the photo alone (see `incarnate.avatars.complete`).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from incarnate.avatars import garments, tailor
+from incarnate.avatars.color import to_lab
+from incarnate.avatars.complete import Seen, completed
+from incarnate.avatars.surface import (
+    Discs,
+    Drive,
+    SurfaceAvatar,
+    carried,
+    dense_weights,
+    placed,
+    scattered,
+    skinned,
+    triangle_frames,
+)
+from incarnate.body.body import Body
+from incarnate.fit import (
+    AppearanceWeights,
+    SilhouetteWeights,
+    Target,
+    fit_appearance,
+    fit_silhouette,
+    graph_laplacian,
+    observed,
+)
+from incarnate.perception.track import Track
+from incarnate.progress import Report
+from incarnate.scene import Mesh
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """Photo to a talking avatar, after One Shot, One Talk."""
+
+    num_gaussians: int = 100_000
+    """Discs on the body and its clothes."""
+    long_side: int = 1100
+    """Pixels of the person's longer side in the pictures learnt from."""
+    head_side: int = 512
+    """Pixels of the square picture of the head learnt from."""
+    silhouette: SilhouetteWeights = SilhouetteWeights()
+    appearance: AppearanceWeights = AppearanceWeights()
+    seed: int = 0
+    """Same photo, seed and machine: same avatar."""
+
+
+PRESETS = {
+    "tiny": OneShot(3000, 160, 96, SilhouetteWeights(steps=15), AppearanceWeights(steps=12)),
+    "draft": OneShot(40_000, 640, 320, SilhouetteWeights(steps=40), AppearanceWeights(steps=40)),
+    "normal": OneShot(),
+    "high": OneShot(200_000, 1500, 768, SilhouetteWeights(steps=90), AppearanceWeights(steps=250)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The photo as the method learns from it."""
+
+    full: Target
+    head: Target
+    coarse: Target
+    """Half the size of `full` at most, for the silhouette."""
+
+
+def one_shot_one_talk(
+    config: OneShot, track: Track, pictures: Pictures, body: Body, report: Report
+) -> SurfaceAvatar:
+    """The avatar of the person in the pictures, whom `track` has fitted with the body."""
+    rng = torch.Generator().manual_seed(config.seed)
+    rest = body.shaped(track.betas)
+    drive = Drive(track.expression, track.pose, track.transl)
+    bones = body.bones(body.joints(rest), drive.pose, drive.transl)
+    where = garments.anatomy(body, rest, body.region("scalp"))
+
+    report.stage("silhouette")
+    offsets = let_out(config, track, pictures, body, where, bones, report)
+    weights = dense_weights(body)
+    discs = scatter(config, body, rest + offsets, where, track, rng)
+
+    report.stage("completion")
+    draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
+    worn, labels, _, _ = look(draft, drive, where, pictures, body)
+    offsets = tailor.shaped_clothes(rest, offsets, body.faces, where, worn, labels)
+    weights = tailor.hung(weights, body, where, labels)
+    draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
+    worn, labels, seen, points = look(draft, drive, where, pictures, body)
+    colors = completed(points, labels, seen, np.random.default_rng(config.seed))
+    discs = replace(discs, colors=torch.tensor(colors).float(), labels=torch.tensor(labels))
+    discs = tailor.sealed(discs, points)
+
+    report.stage("appearance")
+    return refine(config, SurfaceAvatar(body, track.betas, offsets, weights, discs), drive, pictures,
+                  torch.tensor(seen.confidence).float(), rng, report)  # fmt: skip
+
+
+def let_out(config, track: Track, pictures: Pictures, body: Body, where, bones, report: Report):
+    """Mesh offsets dT that fill the matte (L_M), smooth by a Laplacian; then hair behind."""
+    rest = body.shaped(track.betas)
+    face = body.express(rest, track.expression)
+    weights = dense_weights(body)
+    normals = garments.vertex_normals(rest, body.faces)
+    posed = skinned(face, weights, bones)
+    directions = skinned(face + normals, weights, bones) - posed
+    rng = torch.Generator().manual_seed(config.seed)
+    corners = body.faces
+    area = torch.linalg.cross(posed[corners[:, 1]] - posed[corners[:, 0]],
+                              posed[corners[:, 2]] - posed[corners[:, 0]]).norm(dim=1)  # fmt: skip
+    area = area * torch.tensor(where.fixed < 0)[corners].all(1)
+    faces, barycentrics, _ = scattered(area, min(20_000, config.num_gaussians), rng)
+    heights = fit_silhouette(
+        posed, directions, tailor.stiffness(where), (corners[faces], barycentrics),
+        graph_laplacian(body.faces, len(rest)), pictures.coarse, config.silhouette, report.step,
+    )  # fmt: skip
+    forward = (track.camera.center - posed) / (track.camera.center - posed).norm(
+        dim=1, keepdim=True
+    )
+    facing = (garments.vertex_normals(posed, body.faces) * forward).sum(1)
+    heights = tailor.hair_behind(heights, facing, where, body.faces)
+    return heights[:, None] * normals
+
+
+def scatter(
+    config: OneShot, body: Body, rest: Tensor, where, track: Track, rng: torch.Generator
+) -> Discs:
+    """Discs over the clothed mesh at rest: denser on the face and the hands, and where seen."""
+    a, b, c = rest[body.faces].unbind(1)
+    area = torch.linalg.cross(b - a, c - a).norm(dim=1) / 2
+    density = tailor.density(where)[body.faces].mean(1)
+    faces, barycentrics, shares = scattered(area * density, config.num_gaussians, rng)
+    sigma = (area[faces] * shares).sqrt().clamp(3e-4, 0.03) * 0.8
+    count = len(faces)
+    log_scales = torch.stack([sigma, sigma, (0.3 * sigma).clamp_min(3e-4)], 1).log()
+    return Discs(
+        faces, barycentrics, torch.zeros(count, 3), torch.rand(count, generator=rng) * torch.pi,
+        log_scales, torch.full((count,), 3.5), torch.full((count, 3), 0.5),
+        torch.zeros(count, dtype=torch.long),
+    )  # fmt: skip
+
+
+def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, body: Body):
+    """The outfit, and for every disc its label, what the photo shows of it and where it lies."""
+    vertices = draft.vertices(drive)
+    frames = triangle_frames(vertices, body.faces)
+    gaussians = placed(draft.discs, frames)
+    mesh = Mesh(vertices, body.faces, torch.zeros(len(vertices), 1))
+    normals = frames.axes[draft.discs.faces][..., 2]
+    rgb, sure = observed(
+        gaussians, normals, mesh, pictures.full, max(2, pictures.full.camera.height // 250)
+    )
+    corners = body.faces[draft.discs.faces].numpy()
+    points = garments.interpolated(where, corners, draft.discs.barycentrics.numpy())
+    near, near_sure = observed(gaussians, normals, mesh, pictures.head, 3)
+    head = torch.tensor(points.segments == garments.HEAD) & (near_sure > 0.01)
+    rgb = torch.where(head[:, None], near, rgb)
+    sure = torch.where(head, near_sure, sure)
+    lab = to_lab(rgb.numpy())
+    confidence = sure.numpy().astype(np.float64)
+    worn = garments.outfit(points, lab, confidence)
+    labels = garments.labelled(points, worn, lab, confidence)
+    confidence = tailor.trusted(points, labels, lab, confidence)
+    return worn, labels, Seen(rgb.numpy().astype(np.float64), confidence), points
+
+
+def refine(
+    config, avatar: SurfaceAvatar, drive: Drive, pictures: Pictures, confidence, rng, report
+):
+    """The seen discs, fitted to the photo in its pose; the completed ones stay (Eq. 10)."""
+    frames = triangle_frames(avatar.vertices(drive), avatar.body.faces)
+    rest = triangle_frames(avatar.rest + avatar.vertex_offsets, avatar.body.faces)
+    there = carried(avatar.discs, rest, frames)
+    learnt = fit_appearance(there, frames, confidence, [pictures.full, pictures.head],
+                            config.appearance, rng, report.step)  # fmt: skip
+    discs = carried(learnt, frames, rest)
+    return SurfaceAvatar(avatar.body, avatar.betas, avatar.vertex_offsets, avatar.weights, discs)
+
+
+def pictures_of(
+    rgb: Float[Tensor, "h w 3"],
+    alpha: Float[Tensor, "h w"],
+    track: Track,
+    body: Body,
+    config: OneShot,
+) -> Pictures:
+    """Targets cut from the photo: `rgb` is foreground colour, free of background."""
+    full = _cut(rgb, alpha, track, window(alpha), config.long_side)
+    vertices = body.vertices(track.betas, track.expression, track.pose, track.transl)
+    head = (body.part_labels == 1)[:, None]
+    pixels = track.camera.project(vertices)
+    low = torch.where(head, pixels, 1e9).amin(0)
+    high = torch.where(head, pixels, -1e9).amax(0)
+    side = float((high - low).max()) * 1.35
+    middle = (low + high) / 2
+    box = (*(middle - side / 2).tolist(), *(middle + side / 2).tolist())
+    return Pictures(
+        full, _cut(rgb, alpha, track, box, config.head_side),
+        _cut(rgb, alpha, track, window(alpha), min(512, config.long_side)),
+    )  # fmt: skip
+
+
+def window(alpha: Float[Tensor, "h w"]) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of the person in the photo, with a margin."""
+    rows, columns = (alpha > 0.1).any(1).nonzero(), (alpha > 0.1).any(0).nonzero()
+    margin = 0.03 * max(len(rows), len(columns))
+    height, width = alpha.shape
+    return (max(0.0, columns[0].item() - margin), max(0.0, rows[0].item() - margin),
+            min(width, columns[-1].item() + 1 + margin), min(height, rows[-1].item() + 1 + margin))  # fmt: skip
+
+
+def _cut(
+    rgb, alpha, track: Track, box: tuple[float, float, float, float], long_side: int
+) -> Target:
+    """The window `box` of the photo, its longer side `long_side` pixels, premultiplied."""
+    left, top, right, bottom = (round(edge) for edge in box)
+    scale = long_side / max(right - left, bottom - top)
+    width, height = round((right - left) * scale), round((bottom - top) * scale)
+    camera = track.camera.cropped(left, top, right - left, bottom - top).resized(width, height)
+    solid = torch.cat([rgb * alpha[..., None], alpha[..., None]], 2)
+    small = tailor.resampled(solid, (left, top, right, bottom), (width, height))
+    return Target(camera, small[..., :3].contiguous(), small[..., 3].contiguous())
