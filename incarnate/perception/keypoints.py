@@ -6,7 +6,7 @@ the full photo around the body's wrists and head. What is out of the frame keeps
 is a guess without worth, and a visibility near 0; what is not known is NaN with visibility 0.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ HEAD, ANKLES = slice(0, 11), slice(27, 29)
 MIN_HEIGHT = 128  # Pixels of a person's box; below, neither face nor hands can be told.
 MIN_FACE = 32  # Pixels of a face's height.
 VISIBLE = 0.5
+MIN_TILE = 256  # Pixels; tiles of less would hold nobody large enough.
 SEARCH_SIDE = 960  # Longest side of the whole photo or a tile while searching.
 PERSON_SIDE = 1280  # Longest side of the crop in which a person's pose and mask are found.
 HAND_CROPS = (0.45, 0.32, 0.65)  # Sides in metres.
@@ -59,11 +60,36 @@ class Keypoints:
         full = np.zeros(self.photo_size, np.float32)
         left, top = self.mask_window.corner.astype(int)
         rows, columns = (round(n / self.mask_window.scale) for n in self.mask_soft.shape)
-        rows, columns = min(rows, full.shape[0] - top), min(columns, full.shape[1] - left)
-        full[top : top + rows, left : left + columns] = cv2.resize(
-            self.mask_soft, (columns, rows), interpolation=cv2.INTER_LINEAR
-        )
+        large = cv2.resize(self.mask_soft, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        large = large[max(-top, 0) :, max(-left, 0) :]
+        inside = full[max(top, 0) :, max(left, 0) :]
+        rows, columns = np.minimum(large.shape, inside.shape)
+        inside[:rows, :columns] = large[:rows, :columns]
         return full
+
+    def cropped(self, margin: int, size: tuple[int, ...]) -> "Keypoints":
+        """The same person in a photo without that margin, of that size (rows, columns)."""
+        flat = np.asarray([margin, margin, 0], np.float32)
+        corners = np.asarray([margin] * 4, np.float32)
+        limit = np.asarray([size[1], size[0]] * 2, np.float32)
+        hands = [
+            hand and replace(hand, points=hand.points - flat)
+            for hand in (self.left_hand, self.right_hand)
+        ]
+        face = self.face and replace(
+            self.face, landmarks=self.face.landmarks - flat, box=self.face.box - corners
+        )
+        window = replace(self.mask_window, corner=self.mask_window.corner - flat[:2])
+        return replace(
+            self,
+            pose=self.pose - flat,
+            box=np.clip(self.box - corners, 0, limit),
+            left_hand=hands[0],
+            right_hand=hands[1],
+            face=face,
+            mask_window=window,
+            photo_size=(size[0], size[1]),
+        )
 
     @property
     def height(self) -> float:
@@ -78,15 +104,16 @@ class Keypoints:
 
 def keypoints(rgb: UInt8[np.ndarray, "h w 3"], perception: Perception) -> list[Keypoints]:
     """Everyone in the photo, the largest first. NoPersonError if nobody is found."""
-    people = [_looked_at(rgb, pose, perception) for pose in _everyone(rgb, perception)]
-    people = _distinct([person for person in people if person is not None and _is_real(person)])
-    for face in faces_in(rgb, perception):
-        if not any(_holds(person, face) for person in people):
-            people.append(_face_only(rgb, face))
+    people = _people(rgb, perception)
+    if not people:  # A head that fills the frame is only found with room around it.
+        room = max(rgb.shape[:2]) // 2
+        sides = ((room, room), (room, room), (0, 0))
+        wide = _people(np.pad(rgb, sides, mode="edge"), perception)
+        people = [person.cropped(room, rgb.shape[:2]) for person in wide]
     if not people:
         raise NoPersonError(
-            "no person found in the photo; use one in which a person is seen clearly, upright, "
-            "with the face towards the camera"
+            "no person found in the photo; use one in which a person is seen clearly and large, "
+            "with the whole head, face towards the camera"
         )
     return sorted(people, key=_area, reverse=True)
 
@@ -99,27 +126,40 @@ def choose(people: list[Keypoints], person: int | None = None) -> Keypoints:
     if person is not None and not 1 <= person <= len(people):
         raise NoPersonError(f"person {person} was asked for, the photo shows {len(people)}")
     chosen = people[0 if person is None else person - 1]
-    size = chosen.height if chosen.face is None else chosen.face.box[3] - chosen.face.box[1]
-    least = MIN_HEIGHT if chosen.face is None else MIN_FACE
-    if chosen.height < MIN_HEIGHT or size < least:
+    if chosen.height < MIN_HEIGHT:
         raise NoPersonError(
-            f"the person is too small: {chosen.height:.0f} pixels tall, at least {MIN_HEIGHT} are "
-            "needed; use a closer or larger photo"
+            f"person too small: {chosen.height:.0f} pixels tall, at least {MIN_HEIGHT} are needed; "
+            "use a closer or larger photo"
         )
     if chosen.face is None:
         raise NoPersonError(
             "head not visible: the person was found, but no face; use a photo that shows the whole "
             "head, face towards the camera and uncovered"
         )
+    face_height = chosen.face.box[3] - chosen.face.box[1]
+    if face_height < MIN_FACE:
+        raise NoPersonError(
+            f"person too small: the face is {face_height:.0f} pixels tall, at least {MIN_FACE} are "
+            "needed; use a closer or larger photo"
+        )
     return chosen
 
 
+def _people(rgb: UInt8[np.ndarray, "h w 3"], perception: Perception) -> list[Keypoints]:
+    people = [_looked_at(rgb, pose, perception) for pose in _everyone(rgb, perception)]
+    people = _distinct([person for person in people if person is not None and _is_real(person)])
+    for face in faces_in(rgb, perception):
+        if not any(_holds(person, face) for person in people):
+            people.append(_face_only(rgb, face))
+    return people
+
+
 def _everyone(rgb: UInt8[np.ndarray, "h w 3"], perception: Perception) -> list[Pose]:
-    """Candidates, most trusted first: from the whole photo, then from tiles of a half; of a quarter
-    only while there is nobody. Their points are in the photo's pixels."""
+    """Candidates, most trusted first: from the whole photo, then from tiles of a half; from smaller
+    ones only while there is nobody. Their points are in the photo's pixels."""
     found: list[Pose] = []
-    for parts in (1, 2, 4):
-        if parts == 4 and found:
+    for parts in (1, 2, 4, 6):
+        if parts >= 4 and (found or max(rgb.shape[:2]) < parts * MIN_TILE):
             break
         for box in _tiles(rgb.shape[0], rgb.shape[1], parts):
             window = crop(rgb, box, 320, SEARCH_SIDE)
@@ -206,7 +246,7 @@ def _hands_at(
     for metres in HAND_CROPS:
         window = crop(rgb, square((wrist + knuckles) / 2, metres * metre), 256, 768)
         for hand in perception.hands(window.rgb) if window else []:
-            placed = Hand(window.to_photo(hand.points), hand.world, hand.score, hand.is_left)
+            placed = replace(hand, points=window.to_photo(hand.points))
             gap = float(np.linalg.norm(placed.points[0, :2] - wrist)) / metre
             reach = float(np.ptp(placed.points[:, :2], axis=0).max()) / metre
             if gap < MAX_WRIST_GAP and 0.05 < reach < 0.28:
@@ -237,17 +277,34 @@ def _face_only(rgb: UInt8[np.ndarray, "h w 3"], face: Face) -> Keypoints:
     window = crop(rgb, box, 64, PERSON_SIDE)
     if window is None:
         raise NoPersonError("head not visible: the face lies outside the photo")
-    soft = np.zeros(window.rgb.shape[:2], np.float32)
-    outline = (face.landmarks[list(OVAL), :2] - window.corner) * window.scale
-    cv2.fillPoly(soft, [np.round(outline).astype(np.int32)], 1.0)
     nowhere = np.full((33, 3), np.nan, np.float32)
+    soft = _bust(face, window)
     return Keypoints(pose, nowhere, box, None, None, face, window, soft, (height, width))
+
+
+def _bust(face: Face, window: Crop) -> Float32[np.ndarray, "mh mw"]:
+    """A guess at the mask from the face alone: sure of the face, likely hair, perhaps shoulders."""
+    soft = np.zeros(window.rgb.shape[:2], np.float32)
+    oval = (face.landmarks[list(OVAL), :2] - window.corner) * window.scale
+    x, y = oval.mean(axis=0)
+    wide, tall = np.ptp(oval, axis=0)
+    shoulders = [
+        [x - 0.4 * wide, y], [x + 0.4 * wide, y], [x + 0.6 * wide, y + 0.7 * tall],
+        [x + 1.4 * wide, y + 1.1 * tall], [x + 1.5 * wide, y + 3 * tall],
+        [x - 1.5 * wide, y + 3 * tall], [x - 1.4 * wide, y + 1.1 * tall],
+        [x - 0.6 * wide, y + 0.7 * tall],
+    ]  # fmt: skip
+    cv2.fillPoly(soft, [np.round(shoulders).astype(np.int32)], 0.6)
+    skull = ((float(x), float(y - 0.1 * tall)), (1.25 * float(wide), 1.35 * float(tall)), 0.0)
+    cv2.ellipse(soft, skull, 0.7, -1)
+    cv2.fillPoly(soft, [np.round(oval).astype(np.int32)], 1.0)
+    return soft
 
 
 def _moved(pose: Pose, window: Crop) -> Pose:
     points = pose.points.copy()
     points[:, :2] = points[:, :2] / window.scale + window.corner
-    return Pose(points, pose.world, pose.mask)
+    return replace(pose, points=points)
 
 
 def _pixels_per_metre(

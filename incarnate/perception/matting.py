@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float32
 from scipy.sparse.linalg import LinearOperator, cg
 
 EPSILON = 1e-5  # Colour-line regularisation (squared colour), as usual for the closed form.
-BLURS = (91, 25, 7)  # Pixels, at about a megapixel.
-KNOWN_WEIGHT = 100.0  # Pull of known pixels; large against the Laplacian's unit diagonal.
+BLURS = (91, 91, 25, 7)  # Pixels, at about a megapixel.
+TOLERANCE, MAX_ROUNDS = 1e-3, 200  # Of the solver: alpha is 8 bits fine at best.
 
 
 def closed_form(
@@ -34,13 +34,16 @@ def closed_form(
     number = np.full(unknown.shape, -1)
     number[near] = np.arange(near.sum())
     laplacian = _laplacian(rgb, cv2.dilate(unknown.astype(np.uint8), np.ones((3, 3))) > 0, number)
-    pull = np.where(unknown, trust, KNOWN_WEIGHT)[near].astype(np.float64)
-    system = (laplacian + sparse.diags(pull)).tocsr()
-    diagonal = system.diagonal()
-    jacobi = LinearOperator(system.shape, matvec=lambda x: x / diagonal)
-    start = alpha[near].astype(np.float64)
-    solved, _ = cg(system, pull * start, x0=start, rtol=1e-3, maxiter=300, M=jacobi)
-    alpha[near] = np.where(unknown[near], np.clip(solved, 0, 1), alpha[near])
+    free = np.flatnonzero(unknown[near])
+    rows = laplacian[free]
+    system = (rows[:, free] + sparse.diags(trust[unknown].astype(np.float64))).tocsr()
+    known = np.where(unknown, 0, trimap)[near].astype(np.float64)
+    wanted = trust[unknown] * guess[unknown] - rows @ known
+    diagonal = np.maximum(system.diagonal(), 1e-9)
+    jacobi = LinearOperator(system.shape, matvec=lambda x: x / diagonal, dtype=np.float64)
+    start = guess[unknown].astype(np.float64)
+    solved, _ = cg(system, wanted, x0=start, rtol=TOLERANCE, maxiter=MAX_ROUNDS, M=jacobi)
+    alpha[unknown] = np.clip(solved, 0, 1)
     return alpha
 
 

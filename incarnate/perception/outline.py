@@ -18,6 +18,10 @@ from incarnate.perception.keypoints import HEAD
 
 LIMBS = ((11, 13), (13, 15), (12, 14), (14, 16), (23, 25), (25, 27), (24, 26), (26, 28))
 ARMS, TORSO = LIMBS[:4], (11, 12, 24, 23)
+BLIND = (
+    (11, 13, 15, 23), (12, 14, 16, 24), (15, 19, 25, 23), (16, 20, 26, 24), (23, 25, 26, 24),
+)  # fmt: skip
+"""Where the mask fills gaps: between arm and torso, hand and thigh, and between the thighs."""
 SEEN = 0.5
 NEIGHBORS = 5
 SLACK = 0.5  # Of the distances: neighbours need not be the very nearest, and come twice as fast.
@@ -31,7 +35,7 @@ GAP_AREA = 0.035**2  # Square units: smaller holes beside an arm are shadows in 
 @dataclass(frozen=True, eq=False)
 class Zones:
     """What is known before looking at colours: surely person; possibly person; around the head;
-    between arm and torso. `unit` in pixels."""
+    beside the torso or between the thighs, where there may be a gap. `unit` in pixels."""
 
     sure: Bool[np.ndarray, "h w"]
     outer: Bool[np.ndarray, "h w"]
@@ -74,18 +78,21 @@ def person_logits(
 
 
 def known_zones(mask: Float32[np.ndarray, "h w"], points: Float32[np.ndarray, "33 3"]) -> Zones:
-    """Zones from mask and points alone. Sure is not the mask beside the arms, where it is blind."""
+    """Zones from mask and points alone. Sure is not the mask in gaps, where it is blind."""
     unit = _unit(mask)
     solid = (mask > 0.9).astype(np.uint8)
-    torso, near_arms, bones = (np.zeros(mask.shape, np.uint8) for _ in range(3))
+    torso, blind, bones = (np.zeros(mask.shape, np.uint8) for _ in range(3))
     if points[list(TORSO), 2].min() > SEEN:
         cv2.fillConvexPoly(torso, np.round(points[list(TORSO), :2]).astype(np.int32), 1)
     for limb in LIMBS:
         _line(bones, points[list(limb)], 0.05 * unit)
     for arm in ARMS:
-        _line(near_arms, points[list(arm)], 0.3 * unit)
+        _line(blind, points[list(arm)], 0.3 * unit)
+    for corners in BLIND:
+        if points[list(corners), 2].min() > SEEN:
+            cv2.fillPoly(blind, [np.round(points[list(corners), :2]).astype(np.int32)], 1)
     head = _head_zone(points, mask.shape)
-    beside = (near_arms > 0) & (torso == 0)
+    beside = (blind > 0) & (torso == 0)
     inner = (cv2.erode(solid, disc(0.03 * unit)) > 0) & ~beside
     inner &= ~head | (cv2.erode(solid, disc(0.08 * unit)) > 0)
     likely = (mask > 0.3).astype(np.uint8)
@@ -125,9 +132,9 @@ def _half_size(
     logits[unknown] = np.clip(evidence, -8, 8) + prior[unknown]
     logits = cv2.GaussianBlur(logits, (0, 0), 0.8)
 
-    outline = cv2.morphologyEx((logits > 0).astype(np.uint8), cv2.MORPH_OPEN, disc(1))
-    front = (cv2.erode(outline, disc(1)) > 0) & (logits > 1.5)
-    back = (cv2.dilate(outline, disc(2)) == 0) & (logits < -1.5)
+    outline = cv2.morphologyEx((logits > 0).astype(np.uint8), cv2.MORPH_OPEN, disc(1.0))
+    front = (cv2.erode(outline, disc(1.0)) > 0) & (logits > 1.5)
+    back = (cv2.dilate(outline, disc(2.0)) == 0) & (logits < -1.5)
     unsure = _band(outline, 0.03 * unit) | (np.abs(logits) < 3) | zones.gap
     unsure |= zones.head & _band(outline, 0.06 * unit)
     evidence = _evidence(lab, front, back, unsure, PLACE_NEAR * unit)
@@ -152,7 +159,8 @@ def _with_gaps(
     count, labels, stats, _ = cv2.connectedComponentsWithStats(linked, connectivity=8)
     total = np.bincount(labels[hole], weights=evidence[hole], minlength=count)
     mean = total / np.maximum(np.bincount(labels[hole], minlength=count), 1)
-    kept = (stats[:, cv2.CC_STAT_AREA] >= GAP_AREA * unit**2) & (mean < -0.9)
+    least = np.where(mean < -2.5, 0.3, 1.0) * GAP_AREA * unit**2
+    kept = (stats[:, cv2.CC_STAT_AREA] >= least) & (mean < -0.9)
     kept[0] = False
     gaps = kept[labels] & (smooth < 0.5)
     opened, closed = np.minimum(3 * smooth - 1, -1), np.maximum(logits, 2)

@@ -17,8 +17,10 @@ from incarnate.perception.matting import closed_form, foreground
 from incarnate.perception.outline import Zones, disc, person_logits
 
 BODY_BAND, HAIR_INNER, HAIR_OUTER = 0.012, 0.03, 0.06  # Units of `outline`, to either side.
-TRUST, GAP_TRUST = 0.02, 0.3  # In the outline's log-odds, against the matte's smoothness.
+BODY_TRUST, HAIR_TRUST, GAP_TRUST = 0.15, 0.03, 3.0  # In the outline, against smoothness.
 FLOOR, CEILING = 0.06, 0.94  # Closed-form alphas beyond are haze on either side.
+SURE = 3.0  # Log-odds.
+BITE = 0.05  # Units: half the width of the widest notch mended.
 SMALL_HOLE = 0.035**2  # Square units.
 GUIDE_EPSILON = 26.0  # Squared 8-bit steps: edges weaker than 5 steps are noise.
 
@@ -31,7 +33,7 @@ class Matte:
     foreground: Float32[np.ndarray, "h w 3"]
 
 
-def matte(rgb: UInt8[np.ndarray, "h w 3"], person: Keypoints, max_pixels: float = 1e6) -> Matte:
+def matte(rgb: UInt8[np.ndarray, "h w 3"], person: Keypoints, max_pixels: int = 1_000_000) -> Matte:
     """The person's matte, found at `max_pixels` at most and sharpened to the photo's size."""
     height, width = rgb.shape[:2]
     scale = min(1.0, (max_pixels / (height * width)) ** 0.5)
@@ -50,7 +52,7 @@ def matte(rgb: UInt8[np.ndarray, "h w 3"], person: Keypoints, max_pixels: float 
 
 
 def cutout(
-    rgb: UInt8[np.ndarray, "h w 3"], alpha: Float32[np.ndarray, "h w"], max_pixels: float = 1e6
+    rgb: UInt8[np.ndarray, "h w 3"], alpha: Float32[np.ndarray, "h w"], max_pixels: int = 1_000_000
 ) -> Matte:
     """The matte of a known alpha: colours freed of the background."""
     height, width = alpha.shape
@@ -108,10 +110,12 @@ def _alpha(
     points: Float32[np.ndarray, "33 3"],
 ) -> Float32[np.ndarray, "h w"]:
     logits, zones, gaps = person_logits(rgb, mask, points)
-    hard = _one_piece(logits > 0, zones, gaps)
+    hard = logits > 0
+    hard = _one_piece(hard | (_bitten(hard, mask, zones) & (logits > -SURE)), zones, gaps)
     guess = 1 / (1 + np.exp(-logits))
-    near_gaps = cv2.dilate(gaps.astype(np.uint8), disc(1)) > 0
-    trust = np.where(near_gaps, GAP_TRUST, TRUST).astype(np.float32)
+    near_gaps = cv2.dilate(gaps.astype(np.uint8), disc(1.0)) > 0
+    trust = np.where(zones.head & (np.abs(logits) < SURE), HAIR_TRUST, BODY_TRUST)
+    trust = np.where(near_gaps, GAP_TRUST, trust).astype(np.float32)
     unknown = trimap(hard, guess, zones)
     alpha = closed_form(rgb.astype(np.float32) / 255, unknown, guess, trust)
     alpha = np.clip((alpha - FLOOR) / (CEILING - FLOOR), 0, 1).astype(np.float32)
@@ -137,12 +141,20 @@ def trimap(
     return result
 
 
+def _bitten(
+    hard: Bool[np.ndarray, "h w"], mask: Float32[np.ndarray, "h w"], zones: Zones
+) -> Bool[np.ndarray, "h w"]:
+    """Notches in the head's outline where the mask is sure: gloss on hair as bright as the sky."""
+    closed = cv2.morphologyEx(hard.astype(np.uint8), cv2.MORPH_CLOSE, disc(BITE * zones.unit))
+    return (closed > 0) & zones.head & (mask > 0.8)
+
+
 def _one_piece(
     hard: Bool[np.ndarray, "h w"], zones: Zones, gaps: Bool[np.ndarray, "h w"]
 ) -> Bool[np.ndarray, "h w"]:
     """The outline without crumbs: what hangs together with the sure parts, small holes filled
     except the gaps beside the arms."""
-    opened = cv2.morphologyEx(hard.astype(np.uint8), cv2.MORPH_OPEN, disc(1)) > 0
+    opened = cv2.morphologyEx(hard.astype(np.uint8), cv2.MORPH_OPEN, disc(1.0)) > 0
     solid = np.where(gaps, hard, opened)
     count, labels = cv2.connectedComponents(solid.astype(np.uint8))
     held = np.bincount(labels[zones.sure], minlength=count) > 0
@@ -156,8 +168,8 @@ def _one_piece(
 
 
 def _sharpened(
-    rgb: UInt8[np.ndarray, "h w 3"], alpha: Float32[np.ndarray, "h w"]
-) -> Float32[np.ndarray, "oh ow"]:
+    rgb: UInt8[np.ndarray, "h w 3"], alpha: Float32[np.ndarray, "sh sw"]
+) -> Float32[np.ndarray, "h w"]:
     """Alpha brought to the photo's size along the photo's edges (guided filter, He et al. 2010)."""
     height, width = rgb.shape[:2]
     factor = width / alpha.shape[1]
