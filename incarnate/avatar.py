@@ -16,11 +16,11 @@ from torch import Tensor
 from incarnate.avatars.garments import LABELS
 from incarnate.avatars.surface import Discs, Drive, SurfaceAvatar, dense_weights
 from incarnate.body.anny import Anny
-from incarnate.body.arkit import ARKIT_NAMES
 from incarnate.body.retarget import pose_for
 from incarnate.cameras import Camera, orbit
 from incarnate.io.container import Meta, pack, unpack
 from incarnate.motion import Motion, parse_expression, pose_preset
+from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.progress import Report, Silent
 from incarnate.render import render
 from incarnate.render.view import View

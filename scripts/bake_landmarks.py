@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from incarnate.avatars.garments import vertex_normals
 from incarnate.body.anny import Anny
-from incarnate.body.arkit import ARKIT_NAMES
 from incarnate.cameras import look_at
+from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.perception.landmarkers import Perception
 from incarnate.render import rasterize, shade
 from incarnate.scene import Mesh

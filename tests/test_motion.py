@@ -8,7 +8,6 @@ import pytest
 import roma
 import torch
 
-from incarnate.body.arkit import ARKIT_NAMES
 from incarnate.io.motions import read_motion
 from incarnate.motion import (
     EXPRESSIONS,
@@ -27,6 +26,7 @@ from incarnate.motion import (
     save_motion,
     walk_cycle,
 )
+from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.motion.face import arkit_from_smplx, smplx_from_arkit
 from incarnate.motion.skeleton import INDEX, PARENTS, T_POSE, calibration, local, positions, turns
 

@@ -20,11 +20,11 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from incarnate.body.arkit import ARKIT_NAMES
 from incarnate.body.body import PARTS, Body
 from incarnate.body.gaze import gaze_rotations, turned
 from incarnate.body.reduced import Reduced
 from incarnate.body.shapes import Phenotypes, Sparse, integers, sparse_rows, two_sided
+from incarnate.motion.arkit import ARKIT_NAMES
 
 EYE_REGIONS = ("pupil", "iris", "limbus", "sclera")
 JOINT_SUPPORT = 64

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from incarnate.body.arkit import ARKIT_NAMES
+from incarnate.motion.arkit import ARKIT_NAMES
 
 YAW = math.radians(30)  # At weight 1, to either side.
 PITCH = math.radians(

@@ -24,9 +24,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from incarnate.body.arkit import ARKIT_NAMES
 from incarnate.body.body import PARTS, Body
 from incarnate.body.gaze import gaze_rotations, turned
+from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.rotations import axis_angle_to_matrix
 
 NUM_VERTICES, NUM_JOINTS = 10475, 55

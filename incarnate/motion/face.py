@@ -8,7 +8,7 @@ the person's left. SMPL-X cannot push its jaw forward, ARKit cannot roll it: bot
 from jaxtyping import Float
 from torch import Tensor
 
-from incarnate.body.arkit import ARKIT_NAMES
+from incarnate.motion.arkit import ARKIT_NAMES
 
 JAW_OPEN = 0.45
 JAW_ASIDE = 0.20

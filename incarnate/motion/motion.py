@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from incarnate.body.arkit import ARKIT_NAMES
+from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.motion.skeleton import FOOT_DROP, INDEX, SMPLX_JOINTS, T_POSE, positions
 
 

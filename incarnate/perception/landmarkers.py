@@ -19,7 +19,7 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from incarnate.body.arkit import ARKIT_NAMES
+from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.weights import path
 
 POSE_CONFIDENCE = 0.5

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from incarnate.body.anny import Anny
-from incarnate.body.arkit import ARKIT_NAMES
 from incarnate.body.body import PARTS
 from incarnate.body.gaze import YAW
+from incarnate.motion.arkit import ARKIT_NAMES
 
 MIRROR = torch.tensor([-1.0, 1.0, 1.0])
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from incarnate.body.arkit import ARKIT_NAMES
 from incarnate.body.smplx import NUM_JOINTS, NUM_VERTICES, SMPLX_NAMES, SmplX
+from incarnate.motion.arkit import ARKIT_NAMES
 
 PARENTS = [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 15, 15, 15,
            20, 25, 26, 20, 28, 29, 20, 31, 32, 20, 34, 35, 20, 37, 38,

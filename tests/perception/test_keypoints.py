@@ -26,7 +26,7 @@ def test_left_is_the_persons_own_and_axes_are_as_documented(person: Keypoints):
 
 
 def test_smile_is_scored_and_closed_eyes_are_not(person: Keypoints):
-    from incarnate.body.arkit import ARKIT_NAMES
+    from incarnate.motion.arkit import ARKIT_NAMES
 
     score = dict(zip(ARKIT_NAMES, person.face.arkit, strict=True))
     assert score["mouthSmileLeft"] > 0.4 > score["eyeBlinkLeft"]
