@@ -80,11 +80,14 @@ def normalized(model: bytes, name: str, mean: float, std: float) -> bytes:
     compiled part that its wheel left out.
     """
     content = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(model, 0))
-    graph = content.subgraphs[0]
+    graphs, buffers = content.subgraphs, content.buffers
+    if not graphs or not buffers or not graphs[0].inputs or not graphs[0].outputs:
+        raise SystemExit(f"the {name} model is not as expected; check the versions in WHEELS")
     field, holder = tflite.MetadataT(), tflite.BufferT()
-    holder.data = image_metadata(name, mean, std, len(graph.inputs), len(graph.outputs))
-    content.buffers.append(holder)
-    field.name, field.buffer = "TFLITE_METADATA", len(content.buffers) - 1
+    block = image_metadata(name, mean, std, len(graphs[0].inputs), len(graphs[0].outputs))
+    holder.data = list(block)
+    buffers.append(holder)
+    field.name, field.buffer = "TFLITE_METADATA", len(buffers) - 1
     content.metadata = [*(content.metadata or []), field]
     builder = Aligned(0)
     builder.Finish(content.Pack(builder), b"TFL3")

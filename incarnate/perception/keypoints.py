@@ -163,7 +163,9 @@ def _everyone(rgb: UInt8[np.ndarray, "h w 3"], perception: Perception) -> list[P
             break
         for box in _tiles(rgb.shape[0], rgb.shape[1], parts):
             window = crop(rgb, box, 320, SEARCH_SIDE)
-            for pose in perception.poses(window.rgb) if window else []:
+            if window is None:
+                continue
+            for pose in perception.poses(window.rgb):
                 moved = _moved(pose, window)
                 if not any(_same(moved.points, other.points) for other in found):
                     found.append(moved)
@@ -245,7 +247,9 @@ def _hands_at(
     found = []
     for metres in HAND_CROPS:
         window = crop(rgb, square((wrist + knuckles) / 2, metres * metre), 256, 768)
-        for hand in perception.hands(window.rgb) if window else []:
+        if window is None:
+            continue
+        for hand in perception.hands(window.rgb):
             placed = replace(hand, points=window.to_photo(hand.points))
             gap = float(np.linalg.norm(placed.points[0, :2] - wrist)) / metre
             reach = float(np.ptp(placed.points[:, :2], axis=0).max()) / metre

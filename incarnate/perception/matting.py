@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import scipy.sparse as sparse
 from jaxtyping import Bool, Float32
-from scipy.sparse.linalg import LinearOperator, cg
+from scipy.sparse.linalg import cg
 
 EPSILON = 1e-5  # Colour-line regularisation (squared colour), as usual for the closed form.
 BLURS = (91, 91, 25, 7)  # Pixels, at about a megapixel.
@@ -39,8 +39,7 @@ def closed_form(
     system = (rows[:, free] + sparse.diags(trust[unknown].astype(np.float64))).tocsr()
     known = np.where(unknown, 0, trimap)[near].astype(np.float64)
     wanted = trust[unknown] * guess[unknown] - rows @ known
-    diagonal = np.maximum(system.diagonal(), 1e-9)
-    jacobi = LinearOperator(system.shape, matvec=lambda x: x / diagonal, dtype=np.float64)
+    jacobi = sparse.diags(1 / np.maximum(system.diagonal(), 1e-9))
     start = guess[unknown].astype(np.float64)
     solved, _ = cg(system, wanted, x0=start, rtol=TOLERANCE, maxiter=MAX_ROUNDS, M=jacobi)
     alpha[unknown] = np.clip(solved, 0, 1)
@@ -49,7 +48,7 @@ def closed_form(
 
 def _laplacian(
     rgb: Float32[np.ndarray, "h w 3"], centers: Bool[np.ndarray, "h w"], number: np.ndarray
-) -> sparse.csr_matrix:
+) -> sparse.csr_array:
     """The matting Laplacian (their eq. 12) of all 3x3 windows around `centers`.
 
     `number` gives each pixel its row; all pixels of these windows must have one.
@@ -70,7 +69,7 @@ def _laplacian(
     second = np.tile(indices, (1, 9)).ravel()
     size = int(number.max()) + 1
     values = (np.eye(9) - affinity).ravel()
-    return sparse.coo_matrix((values, (first, second)), (size, size)).tocsr()
+    return sparse.coo_array((values, (first, second)), (size, size)).tocsr()
 
 
 def foreground(

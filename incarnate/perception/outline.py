@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from incarnate.perception.keypoints import HEAD
 
@@ -162,7 +162,7 @@ def _with_gaps(
     least = np.where(mean < -2.5, 0.3, 1.0) * GAP_AREA * unit**2
     kept = (stats[:, cv2.CC_STAT_AREA] >= least) & (mean < -0.9)
     kept[0] = False
-    gaps = kept[labels] & (smooth < 0.5)
+    gaps = kept[np.asarray(labels, np.intp)] & (smooth < 0.5)
     opened, closed = np.minimum(3 * smooth - 1, -1), np.maximum(logits, 2)
     decided = np.where(zone | gaps, np.where(gaps, opened, closed), logits)
     return decided.astype(np.float32), gaps
@@ -188,7 +188,7 @@ def _evidence(
         if len(chosen) < NEIGHBORS:
             distances.append(far)
             continue
-        tree = cKDTree(features.reshape(-1, 5)[chosen], balanced_tree=False)
+        tree = KDTree(features.reshape(-1, 5)[chosen], balanced_tree=False)
         distances.append(
             (tree.query(queries, NEIGHBORS, eps=SLACK, workers=2)[0] ** 2).mean(axis=1)
         )

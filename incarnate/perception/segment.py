@@ -122,7 +122,7 @@ def _alpha(
     count, labels = cv2.connectedComponents((alpha > 0).astype(np.uint8))
     held = np.bincount(labels[zones.sure], minlength=count) > 0
     held[0] = False
-    return np.where(held[labels], alpha, 0).astype(np.float32)
+    return np.where(held[np.asarray(labels, np.intp)], alpha, 0).astype(np.float32)
 
 
 def trimap(
@@ -159,12 +159,12 @@ def _one_piece(
     count, labels = cv2.connectedComponents(solid.astype(np.uint8))
     held = np.bincount(labels[zones.sure], minlength=count) > 0
     held[0] = False
-    solid = held[labels]
+    solid = held[np.asarray(labels, np.intp)]
     count, labels, stats, _ = cv2.connectedComponentsWithStats((~solid).astype(np.uint8))
     area = stats[:, cv2.CC_STAT_AREA]
     in_gaps = np.bincount(labels[gaps], minlength=count) / np.maximum(area, 1)
     filled = (area < SMALL_HOLE * zones.unit**2) & (in_gaps < 0.5)
-    return solid | (filled[labels] & ~solid)
+    return solid | (filled[np.asarray(labels, np.intp)] & ~solid)
 
 
 def _sharpened(

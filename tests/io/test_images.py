@@ -75,6 +75,7 @@ def test_alpha_comes_in_beside_the_colours(tmp_path: Path):
     Image.fromarray(np.dstack([PICTURE, alpha])).save(tmp_path / "photo.png")
     photo = read_photo(tmp_path / "photo.png")
     assert (photo.rgb == PICTURE).all()
+    assert photo.alpha is not None
     np.testing.assert_allclose(photo.alpha, alpha / 255, atol=1e-6)
 
 
@@ -82,7 +83,8 @@ def test_resized_keeps_the_shape_of_things():
     from incarnate.io.images import Photo
 
     small = Photo(PICTURE, np.ones((40, 60), np.float32), 35.0).resized(600)
-    assert small.rgb.shape == (20, 30, 3) and small.alpha.shape == (20, 30)
+    assert small.rgb.shape == (20, 30, 3) and small.alpha is not None
+    assert small.alpha.shape == (20, 30)
     assert (small.rgb == PICTURE[::2, ::2]).all()
 
 
@@ -130,6 +132,7 @@ def test_what_is_written_is_what_was_given(tmp_path: Path, kind: str):
     write_image(tmp_path / f"out.{kind}", PICTURE.astype(np.float32) / 255, alpha)
     photo = read_photo(tmp_path / f"out.{kind}")
     assert (photo.rgb == PICTURE).all()
+    assert photo.alpha is not None
     np.testing.assert_allclose(photo.alpha, alpha, atol=0.5 / 255)
 
 

@@ -7,14 +7,20 @@ import cv2
 import numpy as np
 import pytest
 
+from incarnate.perception.face import Face
 from incarnate.perception.keypoints import Keypoints, NoPersonError, choose, keypoints
 from incarnate.perception.landmarkers import Perception
 
 RIGHT_EYE, LEFT_EYE = (203.5, 101.2), (247.0, 103.2)  # Irises, read off the enlarged photo.
 
 
+def face_of(person: Keypoints) -> Face:
+    assert person.face is not None
+    return person.face
+
+
 def test_irises_are_where_the_eyes_are(person: Keypoints):
-    irises = person.face.landmarks[[468, 473], :2]
+    irises = face_of(person).landmarks[[468, 473], :2]
     np.testing.assert_allclose(irises, [RIGHT_EYE, LEFT_EYE], atol=3)
 
 
@@ -28,7 +34,7 @@ def test_left_is_the_persons_own_and_axes_are_as_documented(person: Keypoints):
 def test_smile_is_scored_and_closed_eyes_are_not(person: Keypoints):
     from incarnate.motion.arkit import ARKIT_NAMES
 
-    score = dict(zip(ARKIT_NAMES, person.face.arkit, strict=True))
+    score = dict(zip(ARKIT_NAMES, face_of(person).arkit, strict=True))
     assert score["mouthSmileLeft"] > 0.4 > score["eyeBlinkLeft"]
 
 
@@ -44,7 +50,7 @@ def test_mask_holds_the_face_and_not_the_sky(person: Keypoints, photo: np.ndarra
 def test_moving_the_person_moves_every_point(photo: np.ndarray, perception: Perception):
     (still,) = keypoints(photo, perception)
     (moved,) = keypoints(np.pad(photo, ((50, 0), (90, 0), (0, 0)), mode="edge"), perception)
-    shift = moved.face.landmarks[:, :2] - still.face.landmarks[:, :2]
+    shift = face_of(moved).landmarks[:, :2] - face_of(still).landmarks[:, :2]
     # The detector's window moves by fractions of a pixel of its own: 2 px are 5 % of the eyes.
     np.testing.assert_allclose(shift, np.broadcast_to([90, 50], shift.shape), atol=2)
 
@@ -62,7 +68,7 @@ def test_everyone_is_found_and_the_largest_comes_first(photo: np.ndarray, percep
 
 def test_a_head_that_fills_the_frame_is_found(photo: np.ndarray, perception: Perception):
     head = np.ascontiguousarray(photo[0:190, 140:310])
-    face = choose(keypoints(head, perception)).face
+    face = face_of(choose(keypoints(head, perception)))
     expected = np.asarray([RIGHT_EYE, LEFT_EYE]) - (140, 0)
     np.testing.assert_allclose(face.landmarks[[468, 473], :2], expected, atol=3)
 
