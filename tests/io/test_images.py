@@ -51,7 +51,7 @@ def test_cmyk_comes_in_as_rgb(tmp_path: Path):
 
 
 def test_sixteen_bits_keep_their_shades(tmp_path: Path):
-    deep = np.linspace(0, 65535, 2400).astype(np.uint16).reshape(40, 60)
+    deep = np.linspace(0, 40000, 2400).astype(np.uint16).reshape(40, 60)
     Image.fromarray(deep).save(tmp_path / "photo.png")
     rgb = read_photo(tmp_path / "photo.png").rgb
     np.testing.assert_allclose(rgb[..., 0], deep / 257.0, atol=0.51)
