@@ -133,7 +133,7 @@ def poses() -> tuple[str, ...]:
 
 def face_behind(avatar: Avatar) -> bool:
     """Whether the face detector finds a face on the back of the head."""
-    from incarnate.perception.keypoints import Perception
+    from incarnate.perception.landmarkers import Perception
 
     drive = avatar.posed()
     found = False
@@ -141,7 +141,7 @@ def face_behind(avatar: Avatar) -> bool:
         for turn in (150, 180, 210):
             camera = avatar.framed(drive, "head", math.radians(turn), 0, 512, 512)
             rgb = avatar.render(drive, camera, GREY).rgb
-            found |= perception.face((rgb.clamp(0, 1).numpy() * 255).astype(np.uint8)) is not None
+            found |= len(perception.faces((rgb.clamp(0, 1).numpy() * 255).astype(np.uint8))) > 0
     return found
 
 

@@ -16,7 +16,7 @@ from torch.nn.functional import grid_sample, max_pool2d
 from incarnate.avatars.surface import Discs, Frames, placed
 from incarnate.cameras import Camera
 from incarnate.losses import ssim
-from incarnate.render import rasterize, render
+from incarnate.render import contributions, rasterize, render
 from incarnate.scene import Gaussians, Mesh
 
 Progress = Callable[[int, int], None]
@@ -36,7 +36,7 @@ class Target:
 class SilhouetteWeights:
     """How clothes and hair are let off the body to fill the matte."""
 
-    steps: int = 60
+    steps: int = 80
     lr: float = 0.0015
     """Metres a step."""
     laplacian_weight: float = 2e3
@@ -153,7 +153,8 @@ def fit_appearance(
     `freedom` in [0, 1] says how far a disc may stray from what it is: 0 keeps it (completed, not
     seen), 1 lets its colour move by 0.4.
     """
-    free = (freedom > 0.02).float()
+    shown = contributions(placed(discs, frames), targets[0].camera)
+    free = (shown > 0.02).float()  # What shows may move, to meet the outline, whatever its colour.
     reach = (0.03 + 0.37 * freedom)[:, None]
     tint = torch.zeros_like(discs.colors, requires_grad=True)
     offsets = torch.zeros_like(discs.offsets, requires_grad=True)

@@ -46,7 +46,7 @@ def completed(
     lab = to_lab(seen.rgb)
     guess = np.zeros_like(lab)
     for label in np.unique(labels):
-        for mine, sources in _groups(where, labels, seen.confidence, int(label)):
+        for mine, sources in _groups(where, lab, labels, seen.confidence, int(label)):
             guess[mine] = _guess(where, lab, mine, sources, int(label), rng)
     guess = _fixed(guess, labels, where, lab, seen.confidence)
     healed = _healed(guess, lab, where, labels, seen.confidence)
@@ -54,13 +54,15 @@ def completed(
     return from_lab(mixed)
 
 
-def _groups(where: Anatomy, labels: ndarray, confidence: ndarray, label: int):
+def _groups(where: Anatomy, lab: ndarray, labels: ndarray, confidence: ndarray, label: int):
     """Points to be coloured together, each with the points that may lend it colour."""
     same = labels == label
     sure = same & (confidence > SOURCE_SHARE)
     if label != SKIN:
         yield same, sure
         return
+    bare = garments.skin_model(where, lab, confidence).distance(lab) < 2.5
+    sure &= bare  # Beard, brows and lips stay where they are.
     for parts in (
         (garments.HEAD,), (garments.NECK, garments.TORSO), (garments.ARM,), (garments.HAND,),
         (garments.LEG,), (garments.FOOT,),
@@ -88,7 +90,7 @@ def _guess(where, lab, mine, sources, label: int, rng) -> Float[ndarray, "m 3"]:
     if sources.sum() < 20 or not near:
         default = DEFAULTS.get(LABELS[label])
         known = sources if sources.any() else mine
-        color = np.array(default) if default else np.median(lab[known], axis=0)
+        color = np.array(default) if default else _lit(lab[known])
         return np.tile(color, (mine.sum(), 1))
     course, rows = _course(where, lab, sources)
     low = _at(course, rows, _row(where)[mine])
@@ -97,6 +99,11 @@ def _guess(where, lab, mine, sources, label: int, rng) -> Float[ndarray, "m 3"]:
         return low + _strands(where, residual, mine, sources, rng)
     gain = 0.35 if label == SKIN else 0.8
     return low + gain * _texture(where, residual, mine, sources)
+
+
+def _lit(lab: ndarray) -> ndarray:
+    """The middle colour of the lighter half, for places that lie in another light."""
+    return np.median(lab[lab[:, 0] >= np.median(lab[:, 0])], axis=0)
 
 
 def _row(where: Anatomy) -> Float[ndarray, " n"]:
@@ -110,10 +117,7 @@ def _course(where: Anatomy, lab: ndarray, sources: ndarray) -> tuple[ndarray, nd
     since what is worn open or printed in front does not go round to the back."""
     row = _row(where)[sources]
     colors = lab[sources]
-    aside = np.abs(where.points[sources, 0])
-    torso = where.segments[sources] == garments.TORSO
-    wide = np.quantile(aside[torso], 0.95) if torso.any() else 1.0
-    weight = np.where(torso & (aside < 0.45 * wide), 0.15, 1.0)
+    weight = np.where(_inner(where, sources), 0.1, 1.0)
     edges = np.unique(np.quantile(row, np.linspace(0, 1, NUM_ROWS + 1)))
     if len(edges) < 3:
         return np.median(colors, axis=0)[None], row[:1]
@@ -124,6 +128,14 @@ def _course(where: Anatomy, lab: ndarray, sources: ndarray) -> tuple[ndarray, nd
         course.append(_weighted_median(colors[inside], weight[inside]))
         rows.append(row[inside].mean())
     return gaussian_filter1d(np.array(course), 2.0, axis=0, mode="nearest"), np.array(rows)
+
+
+def _inner(where: Anatomy, sources: ndarray) -> ndarray:
+    """Which sources lie in the middle of the trunk, where jackets open and prints sit."""
+    aside = np.abs(where.points[sources, 0])
+    torso = where.segments[sources] == garments.TORSO
+    wide = np.quantile(aside[torso], 0.95) if torso.any() else 1.0
+    return torso & (aside < 0.5 * wide)
 
 
 def _weighted_median(values: ndarray, weight: ndarray) -> ndarray:
@@ -145,8 +157,10 @@ def _texture(where: Anatomy, residual: ndarray, mine: ndarray, sources: ndarray)
     What strays far from its row (a white shirt under an open jacket, a print, a stray hand) is
     not texture and is not lent.
     """
-    spread = np.median(np.abs(residual), axis=0) * 1.48 + 0.5
-    odd = (np.abs(residual) > 3 * spread).any(1)
+    inner = _inner(where, sources)
+    plain = residual[~inner] if (~inner).sum() > 50 else residual
+    spread = np.median(np.abs(plain), axis=0) * 1.48 + 0.5
+    odd = (np.abs(residual) > 2.5 * spread).any(1)
     lent = np.where(odd[:, None], 0, residual.clip(-2.5 * spread, 2.5 * spread))
     flat = where.points * [1, 1, 0.3]
     tree = cKDTree(flat[sources])

@@ -15,6 +15,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from incarnate.body.body import PARTS, Body
+from incarnate.motion.arkit import ARKIT_NAMES
 
 LABELS = ("skin", "hair", "top", "bottom", "shoes", "eye", "teeth", "tongue", "mouth", "lashes")
 SKIN, HAIR, TOP, BOTTOM, SHOES = range(5)
@@ -44,6 +45,8 @@ class Anatomy:
     """Label of eyes, teeth, tongue, inner mouth and lashes; -1 elsewhere."""
     scalp: Float[ndarray, " n"]
     """1 where hair grows."""
+    lids: Float[ndarray, " n"]
+    """1 on what a blink moves: there, iris, lashes and white of the photo's open eye may stray."""
 
 
 def anatomy(body: Body, rest: Float[Tensor, "v 3"], scalp: Float[Tensor, " v"]) -> Anatomy:
@@ -68,8 +71,16 @@ def anatomy(body: Body, rest: Float[Tensor, "v 3"], scalp: Float[Tensor, " v"]) 
     fixed = np.array([_FIXED.get(name, -1) for name in names])
     normals = vertex_normals(rest, body.faces).numpy()
     return Anatomy(
-        points, normals, segments, left, along, fixed, scalp.numpy() * (segments == HEAD)
+        points, normals, segments, left, along, fixed, scalp.numpy() * (segments == HEAD),
+        _lids(body, rest),
     )
+
+
+def _lids(body: Body, rest: Float[Tensor, "v 3"]) -> Float[ndarray, " v"]:
+    blink = torch.zeros(len(ARKIT_NAMES))
+    blink[[ARKIT_NAMES.index("eyeBlinkLeft"), ARKIT_NAMES.index("eyeBlinkRight")]] = 1
+    moved = (body.express(rest, body.arkit(blink)) - rest).norm(dim=1)
+    return (moved / 0.003).clamp(0, 1).numpy()
 
 
 def interpolated(
@@ -87,7 +98,7 @@ def interpolated(
     normals = mean(vertices.normals)
     normals = normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9)
     return Anatomy(mean(vertices.points), normals, vertices.segments[nearest], vertices.left[nearest],
-                   along, vertices.fixed[nearest], mean(vertices.scalp))  # fmt: skip
+                   along, vertices.fixed[nearest], mean(vertices.scalp), mean(vertices.lids))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,7 @@ class Outfit:
     hair_end: float
     """Height to which hair falls behind the neck; above the shoulders when it is short."""
     bald: bool
+    legs_seen: bool
 
 
 def outfit(where: Anatomy, lab: Float[ndarray, "n 3"], weight: Float[ndarray, " n"]) -> Outfit:
@@ -121,7 +133,7 @@ def outfit(where: Anatomy, lab: Float[ndarray, "n 3"], weight: Float[ndarray, " 
     shod = feet.sum() < 30 or np.median(skin.distance(lab[feet])) > 3.0
     hair = hair_color(where, lab, weight, skin)
     hair_end = _hair_end(where, lab, weight, hair) if hair is not None else np.inf
-    return Outfit(sleeve, hem, waist, bool(shod), hair_end, hair is None)
+    return Outfit(sleeve, hem, waist, bool(shod), hair_end, hair is None, bool(hips.any()))
 
 
 @dataclass(frozen=True, eq=False)

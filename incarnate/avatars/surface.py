@@ -78,7 +78,7 @@ class SurfaceAvatar(nn.Module):
         self.register_buffer("joints", body.joints(rest))
         self.register_buffer("vertex_offsets", vertex_offsets)
         self.register_buffer("weights", weights)
-        self._rest_frames = triangle_frames(rest + vertex_offsets, body.faces)
+        self.rest_frames = triangle_frames(rest + vertex_offsets, body.faces)
 
     def vertices(self, drive: Drive) -> Float[Tensor, "v 3"]:
         """The clothed mesh in the world."""
@@ -89,7 +89,7 @@ class SurfaceAvatar(nn.Module):
     def forward(self, drive: Drive) -> Gaussians:
         """The Gaussians in the world."""
         frames = triangle_frames(self.vertices(drive), self.body.faces)
-        return placed(carried(self.discs, self._rest_frames, frames), frames)
+        return placed(carried(self.discs, self.rest_frames, frames), frames)
 
 
 def dense_weights(body: Body) -> Float[Tensor, "v j"]:

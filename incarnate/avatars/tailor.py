@@ -16,6 +16,9 @@ from incarnate.avatars.surface import Discs
 from incarnate.body.body import Body
 
 
+UNSEEN_LOOSENESS = 0.012  # Metres of cloth and shoe about legs that the photo does not show.
+
+
 def resampled(
     image: Float[Tensor, "h w c"], box: tuple[int, int, int, int], size: tuple[int, int]
 ) -> Float[Tensor, "y x c"]:
@@ -69,17 +72,19 @@ def hair_behind(
     A front photo shows how far hair stands off at the crown and the sides and nothing of it behind.
     """
     scalp = torch.tensor(where.scalp).float()
-    rim = (scalp > 0.5) & (facing.abs() < 0.45)
+    tall = torch.tensor(where.points[:, 1]).float()
+    upper = tall > tall[scalp > 0.5].quantile(0.4) if (scalp > 0.5).any() else scalp > 2
+    rim = (scalp > 0.5) & (facing.abs() < 0.45) & upper
     if rim.sum() < 10:
         return heights
-    thick = heights[rim].quantile(0.6)
-    unseen = scalp * ((0.25 - facing) / 0.5).clamp(0, 1)
+    thick = heights[rim].quantile(0.65)
+    unseen = scalp * ((0.5 - facing) / 0.5).clamp(0, 1)
     target = torch.maximum(heights, thick)
     raised = heights + unseen * (target - heights)
     mean = _averaging(faces.numpy(), len(heights))
     smooth = raised.numpy()
     blend = (scalp.numpy() > 0.02).astype(float)
-    for _ in range(8):
+    for _ in range(20):
         smooth = smooth + blend * 0.5 * (mean @ smooth - smooth)
     return torch.tensor(smooth).float()
 
@@ -105,6 +110,8 @@ def shaped_clothes(
     for sweep in range(40):
         smooth = smooth + ((sweeps > sweep) * 0.6)[:, None] * (mean @ smooth - smooth)
     lift = ((smooth - points) * where.normals).sum(1).clip(-0.004, 0.03) + 0.002
+    if not worn.legs_seen:
+        lift = lift + UNSEEN_LOOSENESS * np.isin(where.segments, (garments.LEG, garments.FOOT))
     for _ in range(6):
         lift = mean @ lift
     return offsets + torch.tensor((cloth * lift)[:, None] * where.normals).float()
@@ -134,7 +141,9 @@ def trusted(
     like_skin = skin.distance(lab)
     trusted = confidence.copy()
     bare = (labels == SKIN) & np.isin(where.segments, (garments.HAND, garments.ARM, garments.LEG))
-    trusted[bare] *= np.clip((4.5 - like_skin[bare]) / 1.5, 0, 1)
+    trusted[bare] *= np.clip((3.5 - like_skin[bare]) / 1.0, 0, 1)
+    dirty = (where.lids > 0.3) & (labels == SKIN)
+    trusted[dirty] *= np.clip((3.0 - like_skin[dirty]) / 1.0, 0, 1)
     for label in (TOP, BOTTOM, SHOES):
         mine = (labels == label) & (confidence > 0.3)
         if mine.sum() < 50:

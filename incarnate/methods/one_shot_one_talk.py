@@ -91,11 +91,11 @@ def one_shot_one_talk(
 
     report.stage("completion")
     draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
-    worn, labels, _, _ = look(draft, drive, where, pictures, body)
+    worn, labels, _, _ = look(draft, drive, where, pictures, track)
     offsets = tailor.shaped_clothes(rest, offsets, body.faces, where, worn, labels)
     weights = tailor.hung(weights, body, where, labels)
     draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
-    worn, labels, seen, points = look(draft, drive, where, pictures, body)
+    worn, labels, seen, points = look(draft, drive, where, pictures, track)
     colors = completed(points, labels, seen, np.random.default_rng(config.seed))
     discs = replace(discs, colors=torch.tensor(colors).float(), labels=torch.tensor(labels))
     discs = tailor.sealed(discs, points)
@@ -149,11 +149,11 @@ def scatter(
     )  # fmt: skip
 
 
-def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, body: Body):
+def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, track: Track):
     """The outfit, and for every disc its label, what the photo shows of it and where it lies."""
-    vertices = draft.vertices(drive)
+    body, vertices = draft.body, draft.vertices(drive)
     frames = triangle_frames(vertices, body.faces)
-    gaussians = placed(draft.discs, frames)
+    gaussians = placed(carried(draft.discs, draft.rest_frames, frames), frames)
     mesh = Mesh(vertices, body.faces, torch.zeros(len(vertices), 1))
     normals = frames.axes[draft.discs.faces][..., 2]
     rgb, sure = observed(
@@ -167,6 +167,8 @@ def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, body: Bo
     sure = torch.where(head, near_sure, sure)
     lab = to_lab(rgb.numpy())
     confidence = sure.numpy().astype(np.float64)
+    for seen, mine in zip(track.hands_seen, (points.left, ~points.left), strict=True):
+        confidence[(points.segments == garments.HAND) & mine & (not seen)] = 0
     worn = garments.outfit(points, lab, confidence)
     labels = garments.labelled(points, worn, lab, confidence)
     confidence = tailor.trusted(points, labels, lab, confidence)
@@ -178,7 +180,7 @@ def refine(
 ):
     """The seen discs, fitted to the photo in its pose; the completed ones stay (Eq. 10)."""
     frames = triangle_frames(avatar.vertices(drive), avatar.body.faces)
-    rest = triangle_frames(avatar.rest + avatar.vertex_offsets, avatar.body.faces)
+    rest = avatar.rest_frames
     there = carried(avatar.discs, rest, frames)
     learnt = fit_appearance(there, frames, confidence, [pictures.full, pictures.head],
                             config.appearance, rng, report.step)  # fmt: skip

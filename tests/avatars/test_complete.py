@@ -19,7 +19,7 @@ def trunk() -> Anatomy:
     points = normals * 0.15 + np.stack([0 * turn, height, 0 * turn], 1)
     count = len(points)
     return Anatomy(points, normals, np.full(count, garments.TORSO), points[:, 0] > 0, np.zeros(count),
-                   np.full(count, -1), np.zeros(count))  # fmt: skip
+                   np.full(count, -1), np.zeros(count), np.zeros(count))  # fmt: skip
 
 
 def front(where: Anatomy) -> np.ndarray:
