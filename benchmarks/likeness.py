@@ -3,14 +3,13 @@
     python benchmarks/likeness.py [PICTURE ...] [--quality normal] [--out out/likeness]
 
 Makes an avatar of each picture in a process of its own (timed, peak memory), then prints a row of
-figures and writes a contact sheet. Without pictures: the 19 of openpeople P001 to P006 (the full-body
+figures and writes a contact sheet. Without pictures: the 19 of openpeople P001 to P006 (full-body
 photo, the studio portrait and the selfie of each) and scikit-image's astronaut.
 """
 
 import argparse
 import math
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -21,9 +20,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from PIL import Image
+
 from incarnate.avatar import Avatar
 from incarnate.create import Likeness, likeness
-from PIL import Image
 
 GREY = torch.full((3,), 0.86)
 SUBJECTS = ("P001", "P002", "P003", "P004", "P005", "P006")
@@ -86,9 +86,11 @@ def measured(name: str, picture: Path, arguments: argparse.Namespace) -> Row:
     contact_sheet(avatar, picture).save(arguments.out / f"{name}.png")
     print(
         f"{name:22s} {row.seconds:5.1f} s {row.peak_gb:4.2f} GB  psnr {alike.psnr:5.2f} "
-        f"face {alike.face_psnr:5.2f} iou {alike.iou:.4f} landmarks {100 * alike.landmarks:4.1f} %  "
-        f"yaw {alike.yaw:+5.1f} lean {alike.lean:+5.1f} knees {alike.knees[0]:4.1f} {alike.knees[1]:4.1f}  "
-        f"alpha {row.holes:.4f} face behind {'YES' if row.face_behind else 'no'} purity {row.purity:.3f}",
+        f"face {alike.face_psnr:5.2f} iou {alike.iou:.4f} points {100 * alike.landmarks:4.1f} %  "
+        f"yaw {alike.yaw:+5.1f} lean {alike.lean:+5.1f} "
+        f"knees {alike.knees[0]:4.1f} {alike.knees[1]:4.1f}  "
+        f"alpha {row.holes:.4f} face behind {'YES' if row.face_behind else 'no'} "
+        f"purity {row.purity:.3f}",
         flush=True,
     )
     return row
@@ -148,7 +150,7 @@ def face_behind(avatar: Avatar) -> bool:
 def purity(avatar: Avatar) -> float:
     """The least over hands and legs of the share of discs whose colour is their material's.
 
-    A disc is pure if it is nearer (in ab of Lab) to the median of its own material than to the median
+    A disc is pure if it is nearer to the median of its own material than to that
     of the other one worn beside it: skin on the hands against the trousers, trousers against skin.
     """
     from incarnate.avatars import garments
@@ -174,7 +176,7 @@ def purity(avatar: Avatar) -> float:
 
 
 def contact_sheet(avatar: Avatar, picture: Path) -> Image.Image:
-    """Photo; whole figure from four sides and in four poses; the head from two, in four expressions."""
+    """Photo; the figure from four sides and in four poses; the head from three, in four moods."""
     width, height = 300, 420
     sheet = Image.new("RGB", (width * 9, height + 380), (219, 219, 219))
     with Image.open(picture) as photo:
@@ -214,12 +216,10 @@ def _picture(avatar: Avatar, drive, camera) -> Image.Image:
 def summarised(rows: list[Row]) -> None:
     print(
         f"full-body photos: psnr mean {np.mean([r.alike.psnr for r in rows]):.2f} "
-        f"least {min(r.alike.psnr for r in rows):.2f}; face {np.mean([r.alike.face_psnr for r in rows]):.2f}; "
+        f"least {min(r.alike.psnr for r in rows):.2f}; "
+        f"face {np.mean([r.alike.face_psnr for r in rows]):.2f}; "
         f"iou least {min(r.alike.iou for r in rows):.4f}; "
         f"slowest {max(r.seconds for r in rows):.1f} s; peak {max(r.peak_gb for r in rows):.2f} GB"
-    )
-    print(
-        f"this process peaked at {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB"
     )
 
 

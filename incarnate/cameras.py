@@ -37,7 +37,8 @@ class Camera:
 
     def resized(self, width: int, height: int) -> "Camera":
         """The same view on another pixel grid."""
-        scale = torch.diag(self.intrinsics.new_tensor([width / self.width, height / self.height, 1]))
+        scales = [width / self.width, height / self.height, 1]
+        scale = torch.diag(self.intrinsics.new_tensor(scales))
         return replace(self, intrinsics=scale @ self.intrinsics, width=width, height=height)
 
     def cropped(self, left: float, top: float, width: int, height: int) -> "Camera":

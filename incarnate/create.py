@@ -32,7 +32,7 @@ from incarnate.perception.track import Fit, Track, Tracking, track
 from incarnate.progress import Report
 
 Quality = Literal["tiny", "draft", "normal", "high"]
-MOST_PIXELS = 8_000_000  # Of the photo: beyond this nothing is gained but time and memory.
+MOST_PIXELS = 3_000_000  # Of the photo: beyond this nothing is gained but time and memory.
 
 
 def from_photo(

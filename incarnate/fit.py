@@ -1,19 +1,21 @@
 """Learning an avatar from pictures: silhouette, observation, appearance.
 
-Cameras and pictures come in at the working size. A *target* is one picture of the person: premultiplied
-colour and alpha, seen by a camera. Nothing here knows where targets come from: the photo and any
-pseudo-label are the same to it.
+Cameras and pictures come in at the working size. A *target* is one picture of the person:
+premultiplied colour and alpha, seen by a camera. Nothing here knows where targets come from: the
+photo and any pseudo-label are the same to it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array, diags_array
 from torch import Tensor
 from torch.nn.functional import grid_sample, max_pool2d
 
-from incarnate.avatars.surface import Discs, Frames, placed
+from incarnate.avatars.surface import Anchors, Discs, Frames, picked, placed, put_back
 from incarnate.cameras import Camera
 from incarnate.losses import ssim
 from incarnate.render import contributions, rasterize, render
@@ -49,7 +51,7 @@ def fit_silhouette(
     directions: Float[Tensor, "v 3"],
     stiffness: Float[Tensor, " v"],
     anchors: tuple[Int[Tensor, "n 3"], Float[Tensor, "n 3"]],
-    laplacian: Tensor,
+    laplacian: csr_array,
     target: Target,
     weights: SilhouetteWeights,
     progress: Progress,
@@ -63,10 +65,13 @@ def fit_silhouette(
     spacing = _spacing(base, corners, barycentrics)
     count = len(corners)
     look = Gaussians(
-        base[:1].expand(count, 3), base.new_tensor([1.0, 0, 0, 0]).expand(count, 4).contiguous(),
-        spacing.log()[:, None].expand(count, 3).contiguous(), base.new_full((count,), 4.0),
+        base[:1].expand(count, 3),
+        base.new_tensor([1.0, 0, 0, 0]).expand(count, 4).contiguous(),
+        spacing.log()[:, None].expand(count, 3).contiguous(),
+        base.new_full((count,), 4.0),
         base.new_ones(count, 1),
-    )  # fmt: skip
+    )
+    stiff = (laplacian.T @ laplacian).tocsr()
     heights = torch.zeros(len(base), requires_grad=True)
     optimizer = torch.optim.Adam([heights], lr=weights.lr)
     for step in range(weights.steps):
@@ -74,10 +79,10 @@ def fit_silhouette(
         vertices = base + heights[:, None] * directions
         means = (vertices[corners] * barycentrics[..., None]).sum(1)
         alpha = render(replace(look, means=means), target.camera).alpha
-        bend = laplacian @ heights[:, None]
+        bend = torch.from_numpy(stiff @ heights.detach().numpy())  # Half the gradient of |L h|^2.
         loss = (
             (alpha - target.alpha).abs().mean()
-            + weights.laplacian_weight * bend.square().mean()
+            + weights.laplacian_weight * (2 * heights * bend).mean()
             + weights.offset_weight * (stiffness * heights.square()).mean()
         )
         loss.backward()
@@ -98,7 +103,7 @@ def observed(
     """What a picture shows of each Gaussian: its colour there, and how sure that is, in [0, 1].
 
     Sure means: in front of the depth buffer's surface, facing the camera, inside the matte, and no
-    nearer than `reach` pixels to something that hides what lies behind it (an arm before the trunk).
+    nearer than `reach` pixels to something that hides what lies behind it (an arm on the trunk).
     """
     camera = target.camera
     pixels = camera.project(gaussians.means)
@@ -118,6 +123,9 @@ def observed(
     sure = smoothstep(facing, 0.12, 0.4) * smoothstep(alpha, 0.5, 0.95)
     sure = sure * (1 - smoothstep(behind, 0.03, 0.06)) * (hidden < 0.012) * inside
     return color.clamp(0, 1), sure
+
+
+SHOWN = 0.02  # Pixels of blending weight from which a disc counts as seen.
 
 
 @dataclass(frozen=True)
@@ -153,37 +161,46 @@ def fit_appearance(
     `freedom` in [0, 1] says how far a disc may stray from what it is: 0 keeps it (completed, not
     seen), 1 lets its colour move by 0.4.
     """
-    shown = contributions(placed(discs, frames), targets[0].camera)
-    free = (shown > 0.02).float()  # What shows may move, to meet the outline, whatever its colour.
+    everyone, start = discs, placed(discs, frames)
+    shown = torch.stack([contributions(start, target.camera) for target in targets]).sum(0)
+    ids = (shown > SHOWN).nonzero()[:, 0]  # What does not show neither moves nor costs.
+    discs, freedom = picked(discs, ids), freedom[ids]
     reach = (0.03 + 0.37 * freedom)[:, None]
     tint = torch.zeros_like(discs.colors, requires_grad=True)
     offsets = torch.zeros_like(discs.offsets, requires_grad=True)
     growth = torch.zeros_like(discs.log_scales, requires_grad=True)
     spins = torch.zeros_like(discs.spins, requires_grad=True)
     fade = torch.zeros_like(discs.logit_opacities, requires_grad=True)
-    rates = [(tint, weights.color_lr), (offsets, weights.offset_lr), (growth, weights.scale_lr),
-             (spins, weights.spin_lr), (fade, weights.opacity_lr)]  # fmt: skip
+    rates = [
+        (tint, weights.color_lr),
+        (offsets, weights.offset_lr),
+        (growth, weights.scale_lr),
+        (spins, weights.spin_lr),
+        (fade, weights.opacity_lr),
+    ]
     optimizer = torch.optim.Adam([{"params": [p], "lr": lr} for p, lr in rates])
     decay = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: 0.1 ** (max(0.0, step / weights.steps - 0.4) / 0.6)
     )
+
+    anchors = Anchors.of(discs, frames)
 
     def current() -> Discs:
         grown = growth.mean(1, keepdim=True).expand(-1, 3) if weights.isotropic else growth
         return replace(
             discs,
             colors=(discs.colors + reach * torch.tanh(tint)).clamp(0, 1),
-            offsets=discs.offsets + free[:, None] * offsets,
-            log_scales=discs.log_scales + free[:, None] * grown.clamp(-1.2, 0.6),
-            spins=discs.spins + free * spins,
-            logit_opacities=discs.logit_opacities + free * fade.clamp(-3.0, 2.0),
+            offsets=discs.offsets + offsets,
+            log_scales=discs.log_scales + grown.clamp(-1.2, 0.6),
+            spins=discs.spins + spins,
+            logit_opacities=discs.logit_opacities + fade.clamp(-3.0, 2.0),
         )
 
     for step in range(weights.steps):
         target = targets[step % len(targets)]
         optimizer.zero_grad()
         background = torch.rand(3, generator=rng)
-        view = render(placed(current(), frames), target.camera, background)
+        view = render(anchors.placed(current()), target.camera, background)
         truth = target.rgb + (1 - target.alpha[..., None]) * background
         loss = weights.rgb_weight * (view.rgb - truth).abs().mean()
         loss = loss + weights.alpha_weight * (view.alpha - target.alpha).abs().mean()
@@ -195,7 +212,7 @@ def fit_appearance(
         decay.step()
         progress(step + 1, weights.steps)
     with torch.no_grad():
-        return current()
+        return put_back(everyone, ids, current())
 
 
 def sampled(
@@ -205,9 +222,12 @@ def sampled(
     height, width = image.shape[:2]
     grid = pixels / pixels.new_tensor([width, height]) * 2 - 1
     picked = grid_sample(
-        image.movedim(-1, 0)[None], grid[None, None], mode=mode, padding_mode="border",
+        image.movedim(-1, 0)[None],
+        grid[None, None],
+        mode=mode,
+        padding_mode="border",
         align_corners=False,
-    )  # fmt: skip
+    )
     return picked[0, :, 0].T
 
 
@@ -217,23 +237,21 @@ def smoothstep(x: Tensor, low: float, high: float) -> Tensor:
     return x * x * (3 - 2 * x)
 
 
-def graph_laplacian(faces: Int[Tensor, "f 3"], num_vertices: int) -> Tensor:
+def graph_laplacian(faces: Int[Tensor, "f 3"], num_vertices: int) -> csr_array:
     """Sparse I - D^-1 A over the edges of triangles; rows without edges are zero."""
-    edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    edges = torch.cat([edges, edges.flip(1)]).unique(dim=0)
-    degree = torch.bincount(edges[:, 0], minlength=num_vertices).clamp_min(1).float()
-    diagonal = torch.arange(num_vertices)
-    has: Bool[Tensor, " v"] = torch.bincount(edges[:, 0], minlength=num_vertices) > 0
-    index = torch.cat([edges.T, torch.stack([diagonal, diagonal])], 1)
-    values = torch.cat([-1 / degree[edges[:, 0]], has.float()])
-    return torch.sparse_coo_tensor(
-        index, values, (num_vertices,) * 2, check_invariants=True
-    ).coalesce()
+    corners = faces.numpy()
+    pairs = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
+    pairs = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
+    degree = np.bincount(pairs[:, 0], minlength=num_vertices)
+    shape = (num_vertices, num_vertices)
+    links = csr_array((1 / degree[pairs[:, 0]].astype(np.float32), pairs.T), shape=shape)
+    return (diags_array((degree > 0).astype(np.float32)) - links).tocsr()
 
 
 def _spacing(vertices: Tensor, corners: Tensor, barycentrics: Tensor) -> Float[Tensor, " n"]:
     """Standard deviations that cover the surface: from the area that each anchor stands for."""
     a, b, c = vertices[corners].unbind(1)
     area = torch.linalg.cross(b - a, c - a).norm(dim=1) / 2
-    _, back, number = torch.unique(corners, dim=0, return_inverse=True, return_counts=True)
+    keys = (corners * corners.new_tensor([1, 1 << 20, 1 << 40])).sum(1)
+    _, back, number = torch.unique(keys, return_inverse=True, return_counts=True)
     return (area / number[back]).sqrt().clamp(1e-3, 0.05) * 0.9

@@ -22,8 +22,48 @@ from incarnate.scene import Mesh
 OUT = Path(__file__).parents[1] / "incarnate" / "assets" / "body" / "landmarks.npz"
 SIDE = 768
 PEOPLE = ({}, {"gender": 0.1}, {"gender": 0.9}, {"asian": 1.0}, {"african": 1.0}, {"weight": 0.8})
-LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,
-        78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415)  # fmt: skip
+LIPS = (
+    61,
+    146,
+    91,
+    181,
+    84,
+    17,
+    314,
+    405,
+    321,
+    375,
+    291,
+    185,
+    40,
+    39,
+    37,
+    0,
+    267,
+    269,
+    270,
+    409,
+    78,
+    95,
+    88,
+    178,
+    87,
+    14,
+    317,
+    402,
+    318,
+    324,
+    308,
+    191,
+    80,
+    81,
+    82,
+    13,
+    312,
+    311,
+    310,
+    415,
+)
 TINTS = {
     "lips": (0.7, 0.35, 0.35),
     "sclera": (0.95, 0.95, 0.95),
@@ -43,8 +83,9 @@ def main() -> None:
     rest = body.shaped(body.default_betas())
     ids, barycentrics, spread = medoid(rest, body.faces, closed)
     mouth = list(LIPS)
-    for all_, lips in zip((ids, barycentrics, spread), medoid(rest, body.faces, opened), strict=True):
-        all_[mouth] = lips[mouth]
+    open_answers = medoid(rest, body.faces, opened)
+    for every, lips in zip((ids, barycentrics, spread), open_answers, strict=True):
+        every[mouth] = lips[mouth]
     np.savez_compressed(
         OUT,
         faces=ids.numpy().astype(np.int32),

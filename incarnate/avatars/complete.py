@@ -1,10 +1,10 @@
 """What the photo does not show: a colour for every Gaussian that it did not see.
 
 This fills the slot that pseudo-labels have in One Shot, One Talk (Sec. 3.2): any source of unseen
-colour, such as a video diffusion model, answers the same question as `completed` does here from the
-photo alone. Every material continues as itself: a colour that varies slowly along the body
-(`_course`), plus texture borrowed from the seen place most like the unseen one (`_texture`), plus the
-gap between that guess and the photo, carried smoothly over the border so that no seam shows
+colour, such as a video diffusion model, answers the same question as `completed` does here from
+the photo alone. Every material continues as itself: a colour that varies slowly along the body
+(`_course`), plus texture borrowed from the seen place most like the unseen one (`_texture`), plus
+the gap between that guess and the photo, carried smoothly over the border so that no seam shows
 (`_healed`). All of it at rest, in Lab.
 """
 
@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import coo_matrix
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from incarnate.avatars import garments
 from incarnate.avatars.color import from_lab, to_lab
@@ -64,9 +64,12 @@ def _groups(where: Anatomy, lab: ndarray, labels: ndarray, confidence: ndarray, 
     bare = garments.skin_model(where, lab, confidence).distance(lab) < 2.5
     sure &= bare  # Beard, brows and lips stay where they are.
     for parts in (
-        (garments.HEAD,), (garments.NECK, garments.TORSO), (garments.ARM,), (garments.HAND,),
-        (garments.LEG,), (garments.FOOT,),
-    ):  # fmt: skip
+        (garments.HEAD, garments.NECK, garments.TORSO),
+        (garments.ARM,),
+        (garments.HAND,),
+        (garments.LEG,),
+        (garments.FOOT,),
+    ):
         inside = np.isin(where.segments, parts)
         for widened in (parts, _KIN[parts[0]], tuple(range(7))):
             sources = sure & np.isin(where.segments, widened)
@@ -97,7 +100,7 @@ def _guess(where, lab, mine, sources, label: int, rng) -> Float[ndarray, "m 3"]:
     residual = lab[sources] - _at(course, rows, _row(where)[sources])
     if label == HAIR:
         return low + _strands(where, residual, mine, sources, rng)
-    gain = 0.35 if label == SKIN else 0.8
+    gain = 0.15 if label == SKIN else 0.8
     return low + gain * _texture(where, residual, mine, sources)
 
 
@@ -160,10 +163,10 @@ def _texture(where: Anatomy, residual: ndarray, mine: ndarray, sources: ndarray)
     inner = _inner(where, sources)
     plain = residual[~inner] if (~inner).sum() > 50 else residual
     spread = np.median(np.abs(plain), axis=0) * 1.48 + 0.5
-    odd = (np.abs(residual) > 2.5 * spread).any(1)
+    odd = np.asarray((np.abs(residual) > 2.5 * spread).any(1))
     lent = np.where(odd[:, None], 0, residual.clip(-2.5 * spread, 2.5 * spread))
     flat = where.points * [1, 1, 0.3]
-    tree = cKDTree(flat[sources])
+    tree = KDTree(flat[sources])
     distance, nearest = tree.query(flat[mine], k=1)
     mirrored, other = tree.query(flat[mine] * [-1, 1, 1], k=1)
     chosen = np.where(mirrored < distance - 0.02, other, nearest)
@@ -205,8 +208,9 @@ def _fixed(guess, labels, where: Anatomy, lab, confidence) -> ndarray:
 
 def _healed(guess, lab, where: Anatomy, labels, confidence) -> ndarray:
     """The guess plus its gap to the photo, carried over the border and fading behind it."""
-    _, near = cKDTree(where.points + where.normals * 0.01).query(where.points + where.normals * 0.01,
-                                                                  k=NEIGHBOURS + 1, workers=-1)  # fmt: skip
+    _, near = KDTree(where.points + where.normals * 0.01).query(
+        where.points + where.normals * 0.01, k=NEIGHBOURS + 1, workers=-1
+    )
     rows = np.repeat(np.arange(len(labels)), NEIGHBOURS)
     columns = near[:, 1:].ravel()
     same = (labels[rows] == labels[columns]).astype(np.float32)

@@ -1,9 +1,10 @@
 """What a person wears, read from the photo: which stretch of each limb is skin, which is cloth.
 
 One photo shows half of a body, but sleeves and hems go all the way round: so the questions are
-answered once per limb or height, from all the pixels that show it, and hold for the unseen side too.
-Coordinates are those of the body at rest. `along` runs down a limb: 0 at the shoulder or hip, 1 at
-elbow or knee, 2 at wrist or ankle, beyond it on the hand or foot. Colours are CIE Lab (L in 0..100).
+answered once per limb or height, from all the pixels that show it, and hold for the unseen side
+too. Coordinates are those of the body at rest. `along` runs down a limb: 0 at the shoulder or
+hip, 1 at elbow or knee, 2 at wrist or ankle, beyond it on the hand or foot. Colours are CIE Lab
+(L in 0..100).
 """
 
 from dataclasses import dataclass
@@ -24,9 +25,19 @@ SEGMENTS = ("torso", "neck", "head", "arm", "hand", "leg", "foot")
 TORSO, NECK, HEAD, ARM, HAND, LEG, FOOT = range(7)
 
 _SEGMENT_OF = {
-    "head": HEAD, "jaw": HEAD, "left_eye_smplhf": HEAD, "right_eye_smplhf": HEAD, "neck": NECK,
-    "shoulder": ARM, "elbow": ARM, "wrist": HAND, "hip": LEG, "knee": LEG, "ankle": FOOT, "foot": FOOT,
-}  # fmt: skip
+    "head": HEAD,
+    "jaw": HEAD,
+    "left_eye_smplhf": HEAD,
+    "right_eye_smplhf": HEAD,
+    "neck": NECK,
+    "shoulder": ARM,
+    "elbow": ARM,
+    "wrist": HAND,
+    "hip": LEG,
+    "knee": LEG,
+    "ankle": FOOT,
+    "foot": FOOT,
+}
 _LIMBS = (("shoulder", "elbow", "wrist", ARM, HAND), ("hip", "knee", "ankle", LEG, FOOT))
 _FIXED = {"eye_left": 5, "eye_right": 5, "teeth": 6, "tongue": 7, "mouth": 8, "lashes": 9}
 NUM_BINS = 40  # Along each limb, 2 to 3 cm each on an adult.
@@ -71,7 +82,13 @@ def anatomy(body: Body, rest: Float[Tensor, "v 3"], scalp: Float[Tensor, " v"]) 
     fixed = np.array([_FIXED.get(name, -1) for name in names])
     normals = vertex_normals(rest, body.faces).numpy()
     return Anatomy(
-        points, normals, segments, left, along, fixed, scalp.numpy() * (segments == HEAD),
+        points,
+        normals,
+        segments,
+        left,
+        along,
+        fixed,
+        scalp.numpy() * (segments == HEAD),
         _lids(body, rest),
     )
 
@@ -97,13 +114,21 @@ def interpolated(
     along = np.where(limb, mean(vertices.along), vertices.along[nearest])
     normals = mean(vertices.normals)
     normals = normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9)
-    return Anatomy(mean(vertices.points), normals, vertices.segments[nearest], vertices.left[nearest],
-                   along, vertices.fixed[nearest], mean(vertices.scalp), mean(vertices.lids))  # fmt: skip
+    return Anatomy(
+        mean(vertices.points),
+        normals,
+        vertices.segments[nearest],
+        vertices.left[nearest],
+        along,
+        vertices.fixed[nearest],
+        mean(vertices.scalp),
+        mean(vertices.lids),
+    )
 
 
 @dataclass(frozen=True)
 class Outfit:
-    """Where cloth ends. Bounds in `along` (2 or more: to the wrist or ankle) and metres of height."""
+    """Where cloth ends. Bounds in `along` (2: to the wrist or ankle) and metres of height."""
 
     sleeve: float
     hem: float
@@ -138,7 +163,7 @@ def outfit(where: Anatomy, lab: Float[ndarray, "n 3"], weight: Float[ndarray, " 
 
 @dataclass(frozen=True, eq=False)
 class SkinModel:
-    """A person's skin colour: a Gaussian in Lab, wide in L, since light falls unevenly on a body."""
+    """Skin colour: a Gaussian in Lab, wide in L, since light falls unevenly on a body."""
 
     mean: Float[ndarray, "3"]
     inverse: Float[ndarray, "3 3"]
@@ -301,7 +326,7 @@ def _border(where, lab, weight, limb, garment, skin: SkinModel, unseen: float) -
 
 
 def _waist(where: Anatomy, lab, weight, crotch: float, neck: float) -> float:
-    """The height at which the colour of the trunk changes most; its hem default when it does not."""
+    """The height at which the colour of the trunk changes most; a default when it does not."""
     trunk = np.isin(where.segments, (TORSO, LEG)) & (weight > 0.3)
     trunk &= (where.along < 0.5) & (where.normals[:, 2] > 0.1)
     low, high = crotch - 0.12, crotch + 0.5 * (neck - crotch)

@@ -1,21 +1,22 @@
 """Gaussians that ride on a body's skin (One Shot, One Talk, Sec. 3.1).
 
-A Gaussian sits on triangle `faces[i]` at `barycentrics[i]`, moved by `offsets[i]` in that triangle's
-frame: first axis along the triangle's first edge, third along its outward normal. It is a disc in the
-triangle's plane, turned by `spins[i]` about the normal; when the triangle stretches, so does the disc.
-The paper's two deformation fields are `vertex_offsets` (dT, of the mesh) and `offsets` (what a
-Gaussian adds to it): dX = Bary(dT) + offsets, so its coupling loss ||dX - Bary(dT)|| is the length of
-`offsets`. "Rest" is the person with a neutral face in the body's rest pose, "drive" is any expression,
-pose and translation.
+A Gaussian sits on triangle `faces[i]` at `barycentrics[i]`, moved by `offsets[i]` in that
+triangle's frame: first axis along the triangle's first edge, third along its outward normal. It
+is a disc in the triangle's plane, turned by `spins[i]` about the normal; when the triangle
+stretches, so does the disc. The paper's two deformation fields are `vertex_offsets` (dT, of the
+mesh) and `offsets` (what a Gaussian adds to it): dX = Bary(dT) + offsets, so its coupling loss
+||dX - Bary(dT)|| is the length of `offsets`. "Rest" is the person with a neutral face in the
+body's rest pose, "drive" is any expression, pose and translation.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import roma
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from incarnate.body.anny import Anny
 from incarnate.body.body import Body
 from incarnate.scene.gaussians import Gaussians
 
@@ -60,9 +61,16 @@ class Discs:
 class SurfaceAvatar(nn.Module):
     """A person: a body with their shape and clothes, and the Gaussians on it."""
 
+    body: Anny
+    betas: Float[Tensor, " s"]
+    rest: Float[Tensor, "v 3"]
+    joints: Float[Tensor, "j 3"]
+    vertex_offsets: Float[Tensor, "v 3"]
+    weights: Float[Tensor, "v j"]
+
     def __init__(
         self,
-        body: Body,
+        body: Anny,
         betas: Float[Tensor, " s"],
         vertex_offsets: Float[Tensor, "v 3"],
         weights: Float[Tensor, "v j"],
@@ -132,8 +140,9 @@ def carried(discs: Discs, source: Frames, target: Frames) -> Discs:
     stretch = target.edges @ torch.linalg.inv(source.edges)
     cos, sin = discs.spins.cos(), discs.spins.sin()
     scales = discs.log_scales[:, :2].exp()
-    axes = torch.stack([cos * scales[:, 0], -sin * scales[:, 1],
-                        sin * scales[:, 0], cos * scales[:, 1]], 1).reshape(-1, 2, 2)  # fmt: skip
+    axes = torch.stack(
+        [cos * scales[:, 0], -sin * scales[:, 1], sin * scales[:, 0], cos * scales[:, 1]], 1
+    ).reshape(-1, 2, 2)
     mapped = stretch[discs.faces] @ axes
     xx, xy, yy = _outer(mapped)
     spins = 0.5 * torch.atan2(2 * xy, xx - yy)
@@ -142,20 +151,61 @@ def carried(discs: Discs, source: Frames, target: Frames) -> Discs:
     low = discs.log_scales[:, :2].amin(1, keepdim=True) - torch.log(torch.tensor(MAX_STRETCH))
     high = discs.log_scales[:, :2].amax(1, keepdim=True) + torch.log(torch.tensor(MAX_STRETCH))
     log_scales = torch.cat([(squares.log() / 2).clamp(low, high), discs.log_scales[:, 2:]], 1)
-    return Discs(discs.faces, discs.barycentrics, discs.offsets, spins, log_scales,
-                 discs.logit_opacities, discs.colors, discs.labels)  # fmt: skip
+    return Discs(
+        discs.faces,
+        discs.barycentrics,
+        discs.offsets,
+        spins,
+        log_scales,
+        discs.logit_opacities,
+        discs.colors,
+        discs.labels,
+    )
 
 
 def placed(discs: Discs, frames: Frames) -> Gaussians:
     """Discs as Gaussians in the world, `frames` being the triangles they were carried to."""
-    means = (frames.origins[discs.faces] * discs.barycentrics[..., None]).sum(1)
-    axes = frames.axes[discs.faces]
-    means = means + (axes @ discs.offsets[..., None]).squeeze(-1)
-    turned = roma.quat_xyzw_to_wxyz(roma.rotmat_to_unitquat(frames.axes))[discs.faces]
-    half = discs.spins / 2
-    spin = torch.stack([half.cos(), torch.zeros_like(half), torch.zeros_like(half), half.sin()], 1)
-    quats = _product(turned, spin)
-    return Gaussians(means, quats, discs.log_scales, discs.logit_opacities, discs.colors)
+    return Anchors.of(discs, frames).placed(discs)
+
+
+@dataclass(frozen=True, eq=False)
+class Anchors:
+    """Where discs stand before their own offset and spin: fixed while their triangles are."""
+
+    means: Float[Tensor, "n 3"]
+    axes: Float[Tensor, "n 3 3"]
+    quats: Float[Tensor, "n 4"]
+
+    @staticmethod
+    def of(discs: Discs, frames: Frames) -> "Anchors":
+        """The anchors of discs on triangles."""
+        means = (frames.origins[discs.faces] * discs.barycentrics[..., None]).sum(1)
+        quats = roma.quat_xyzw_to_wxyz(roma.rotmat_to_unitquat(frames.axes))
+        return Anchors(means, frames.axes[discs.faces], quats[discs.faces])
+
+    def placed(self, discs: Discs) -> Gaussians:
+        """The discs, with the offsets and spins they have now."""
+        means = self.means + (self.axes * discs.offsets[:, None]).sum(2)
+        half = discs.spins / 2
+        none = torch.zeros_like(half)
+        spin = torch.stack([half.cos(), none, none, half.sin()], 1)
+        quats = _product(self.quats, spin)
+        return Gaussians(means, quats, discs.log_scales, discs.logit_opacities, discs.colors)
+
+
+def picked(discs: Discs, ids: Int[Tensor, " m"]) -> Discs:
+    """Some of the discs."""
+    return Discs(**{f.name: getattr(discs, f.name)[ids] for f in fields(Discs)})
+
+
+def put_back(discs: Discs, ids: Int[Tensor, " m"], some: Discs) -> Discs:
+    """All discs, those at `ids` replaced."""
+    return Discs(
+        **{
+            f.name: getattr(discs, f.name).index_copy(0, ids, getattr(some, f.name))
+            for f in fields(Discs)
+        }
+    )
 
 
 def scattered(

@@ -15,7 +15,6 @@ from incarnate.avatars.garments import BOTTOM, SHOES, SKIN, TOP, Anatomy, Outfit
 from incarnate.avatars.surface import Discs
 from incarnate.body.body import Body
 
-
 UNSEEN_LOOSENESS = 0.012  # Metres of cloth and shoe about legs that the photo does not show.
 
 
@@ -36,7 +35,7 @@ def resampled(
 
 
 def stiffness(where: Anatomy) -> Float[Tensor, " v"]:
-    """How hard each vertex holds to the body: cloth 1, hair less, face, hands and bare feet more."""
+    """How hard each vertex holds to the body: cloth 1, hair less, face, hands and feet more."""
     hold = np.ones(len(where.points))
     head = where.segments == garments.HEAD
     hold[head] = 30 - 29.8 * where.scalp[head].clip(0, 1) ** 0.5
@@ -143,7 +142,7 @@ def trusted(
     bare = (labels == SKIN) & np.isin(where.segments, (garments.HAND, garments.ARM, garments.LEG))
     trusted[bare] *= np.clip((3.5 - like_skin[bare]) / 1.0, 0, 1)
     dirty = (where.lids > 0.3) & (labels == SKIN)
-    trusted[dirty] *= np.clip((3.0 - like_skin[dirty]) / 1.0, 0, 1)
+    trusted[dirty] *= np.clip((1.9 - like_skin[dirty]) / 0.6, 0, 1)
     for label in (TOP, BOTTOM, SHOES):
         mine = (labels == label) & (confidence > 0.3)
         if mine.sum() < 50:
@@ -152,12 +151,14 @@ def trusted(
         spread = np.median(np.abs(lab[mine] - middle), axis=0) * 1.5 + [6, 2.5, 2.5]
         like = np.sqrt((((lab - middle) / spread) ** 2).sum(1))
         alien = (labels == label) & (like_skin < 2.5) & (like > 2 * like_skin + 1)
+        if label == BOTTOM:
+            alien |= mine & (like > 5)  # Trousers are plain; what hides them is not.
         trusted[alien] = 0
     return trusted
 
 
 def sealed(discs: Discs, points: Anatomy) -> Discs:
-    """Discs with those of the inner mouth, teeth and tongue kept thin, so that none shows through."""
+    """Discs with those of inner mouth, teeth and tongue kept thin, so that none shows through."""
     inner = torch.tensor(points.fixed >= garments.LABELS.index("teeth"))
     log_scales = discs.log_scales - 0.3 * inner[:, None].float()
     return replace(discs, log_scales=log_scales)

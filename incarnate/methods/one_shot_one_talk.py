@@ -1,7 +1,8 @@
 """One Shot, One Talk (Xiang et al., 2024): one photo to a coupled Gaussian-mesh avatar.
 
-The stages are the paper's. The pseudo-labels of its Sec. 3.2 come from a diffusion model there; here
-`complete` stands in for them and answers from the photo alone (see `incarnate.avatars.complete`).
+The stages are the paper's. The pseudo-labels of its Sec. 3.2 come from a diffusion model there;
+here `complete` stands in for them and answers from the photo alone (see
+`incarnate.avatars.complete`).
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from incarnate.avatars.surface import (
     skinned,
     triangle_frames,
 )
-from incarnate.body.body import Body
+from incarnate.body.anny import Anny
 from incarnate.fit import (
     AppearanceWeights,
     SilhouetteWeights,
@@ -44,7 +45,7 @@ from incarnate.scene import Mesh
 class OneShot:
     """Photo to a talking avatar, after One Shot, One Talk."""
 
-    num_gaussians: int = 100_000
+    num_gaussians: int = 90_000
     """Discs on the body and its clothes."""
     long_side: int = 1100
     """Pixels of the person's longer side in the pictures learnt from."""
@@ -75,7 +76,7 @@ class Pictures:
 
 
 def one_shot_one_talk(
-    config: OneShot, track: Track, pictures: Pictures, body: Body, report: Report
+    config: OneShot, track: Track, pictures: Pictures, body: Anny, report: Report
 ) -> SurfaceAvatar:
     """The avatar of the person in the pictures, whom `track` has fitted with the body."""
     rng = torch.Generator().manual_seed(config.seed)
@@ -101,11 +102,18 @@ def one_shot_one_talk(
     discs = tailor.sealed(discs, points)
 
     report.stage("appearance")
-    return refine(config, SurfaceAvatar(body, track.betas, offsets, weights, discs), drive, pictures,
-                  torch.tensor(seen.confidence).float(), rng, report)  # fmt: skip
+    return refine(
+        config,
+        SurfaceAvatar(body, track.betas, offsets, weights, discs),
+        drive,
+        pictures,
+        torch.tensor(seen.confidence).float(),
+        rng,
+        report,
+    )
 
 
-def let_out(config, track: Track, pictures: Pictures, body: Body, where, bones, report: Report):
+def let_out(config, track: Track, pictures: Pictures, body: Anny, where, bones, report: Report):
     """Mesh offsets dT that fill the matte (L_M), smooth by a Laplacian; then hair behind."""
     rest = body.shaped(track.betas)
     face = body.express(rest, track.expression)
@@ -115,14 +123,21 @@ def let_out(config, track: Track, pictures: Pictures, body: Body, where, bones, 
     directions = skinned(face + normals, weights, bones) - posed
     rng = torch.Generator().manual_seed(config.seed)
     corners = body.faces
-    area = torch.linalg.cross(posed[corners[:, 1]] - posed[corners[:, 0]],
-                              posed[corners[:, 2]] - posed[corners[:, 0]]).norm(dim=1)  # fmt: skip
+    area = torch.linalg.cross(
+        posed[corners[:, 1]] - posed[corners[:, 0]], posed[corners[:, 2]] - posed[corners[:, 0]]
+    ).norm(dim=1)
     area = area * torch.tensor(where.fixed < 0)[corners].all(1)
-    faces, barycentrics, _ = scattered(area, min(20_000, config.num_gaussians), rng)
+    faces, barycentrics, _ = scattered(area, min(12_000, config.num_gaussians), rng)
     heights = fit_silhouette(
-        posed, directions, tailor.stiffness(where), (corners[faces], barycentrics),
-        graph_laplacian(body.faces, len(rest)), pictures.coarse, config.silhouette, report.step,
-    )  # fmt: skip
+        posed,
+        directions,
+        tailor.stiffness(where),
+        (corners[faces], barycentrics),
+        graph_laplacian(body.faces, len(rest)),
+        pictures.coarse,
+        config.silhouette,
+        report.step,
+    )
     forward = (track.camera.center - posed) / (track.camera.center - posed).norm(
         dim=1, keepdim=True
     )
@@ -132,7 +147,7 @@ def let_out(config, track: Track, pictures: Pictures, body: Body, where, bones, 
 
 
 def scatter(
-    config: OneShot, body: Body, rest: Tensor, where, track: Track, rng: torch.Generator
+    config: OneShot, body: Anny, rest: Tensor, where, track: Track, rng: torch.Generator
 ) -> Discs:
     """Discs over the clothed mesh at rest: denser on the face and the hands, and where seen."""
     a, b, c = rest[body.faces].unbind(1)
@@ -143,10 +158,15 @@ def scatter(
     count = len(faces)
     log_scales = torch.stack([sigma, sigma, (0.3 * sigma).clamp_min(3e-4)], 1).log()
     return Discs(
-        faces, barycentrics, torch.zeros(count, 3), torch.rand(count, generator=rng) * torch.pi,
-        log_scales, torch.full((count,), 3.5), torch.full((count, 3), 0.5),
+        faces,
+        barycentrics,
+        torch.zeros(count, 3),
+        torch.rand(count, generator=rng) * torch.pi,
+        log_scales,
+        torch.full((count,), 3.5),
+        torch.full((count, 3), 0.5),
         torch.zeros(count, dtype=torch.long),
-    )  # fmt: skip
+    )
 
 
 def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, track: Track):
@@ -182,8 +202,15 @@ def refine(
     frames = triangle_frames(avatar.vertices(drive), avatar.body.faces)
     rest = avatar.rest_frames
     there = carried(avatar.discs, rest, frames)
-    learnt = fit_appearance(there, frames, confidence, [pictures.full, pictures.head],
-                            config.appearance, rng, report.step)  # fmt: skip
+    learnt = fit_appearance(
+        there,
+        frames,
+        confidence,
+        [pictures.full, pictures.head],
+        config.appearance,
+        rng,
+        report.step,
+    )
     discs = carried(learnt, frames, rest)
     return SurfaceAvatar(avatar.body, avatar.betas, avatar.vertex_offsets, avatar.weights, discs)
 
@@ -192,7 +219,7 @@ def pictures_of(
     rgb: Float[Tensor, "h w 3"],
     alpha: Float[Tensor, "h w"],
     track: Track,
-    body: Body,
+    body: Anny,
     config: OneShot,
 ) -> Pictures:
     """Targets cut from the photo: `rgb` is foreground colour, free of background."""
@@ -206,9 +233,10 @@ def pictures_of(
     middle = (low + high) / 2
     box = (*(middle - side / 2).tolist(), *(middle + side / 2).tolist())
     return Pictures(
-        full, _cut(rgb, alpha, track, box, config.head_side),
+        full,
+        _cut(rgb, alpha, track, box, config.head_side),
         _cut(rgb, alpha, track, window(alpha), min(512, config.long_side)),
-    )  # fmt: skip
+    )
 
 
 def window(alpha: Float[Tensor, "h w"]) -> tuple[float, float, float, float]:
@@ -216,8 +244,12 @@ def window(alpha: Float[Tensor, "h w"]) -> tuple[float, float, float, float]:
     rows, columns = (alpha > 0.1).any(1).nonzero(), (alpha > 0.1).any(0).nonzero()
     margin = 0.03 * max(len(rows), len(columns))
     height, width = alpha.shape
-    return (max(0.0, columns[0].item() - margin), max(0.0, rows[0].item() - margin),
-            min(width, columns[-1].item() + 1 + margin), min(height, rows[-1].item() + 1 + margin))  # fmt: skip
+    return (
+        max(0.0, columns[0].item() - margin),
+        max(0.0, rows[0].item() - margin),
+        min(width, columns[-1].item() + 1 + margin),
+        min(height, rows[-1].item() + 1 + margin),
+    )
 
 
 def _cut(

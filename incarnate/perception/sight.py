@@ -26,7 +26,7 @@ FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 SIDES = ("left", "right")
 VISIBLE = 0.4
 IRIS_METRES = 0.063
-OUTLINE_EVERY, OUTLINE_POINTS = 7, 700
+OUTLINE_EVERY, OUTLINE_POINTS = 9, 500
 
 
 class Sight:

@@ -1,9 +1,10 @@
 """Fitting the body to one photo: camera, build, pose, hands, expression and gaze.
 
-Staged LBFGS over scaled variables (the order of SMPLify-X's stages, Pavlakos et al. 2019, Sec. 3): the
-root on shoulders and hips, then the pose, then hands, face and outline. While fitting, the camera
-stands at the origin and looks along -z of the body's world; in a `Track` the world is moved so that the
-person stands on y = 0 at x = z = 0. "Units" below are pixels of a person who is 1024 pixels tall.
+Staged LBFGS over scaled variables (the order of stages of SMPLify-X, Pavlakos et al. 2019, Sec. 3):
+the root on shoulders and hips, then the pose, then hands, face and outline. In the fit, the camera
+stands at the origin and looks along -z of the body's world; in a `Track` the world is moved so that
+the person stands on y = 0 at x = z = 0. "Units"
+below are pixels of a person who is 1024 pixels tall.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Tracking:
 
     focal: float | None = None
     """Pixels, if the photo's file tells; otherwise a prior of 1.3 times the longer side."""
-    steps: tuple[int, int, int, int, int] = (20, 50, 45, 35, 60)
+    steps: tuple[int, int, int, int, int] = (15, 40, 35, 25, 50)
     """LBFGS iterations of each stage."""
 
 
@@ -48,7 +49,7 @@ class Fit:
     lean: float
     """Degrees by which it leans towards the camera, ankles to neck; 0 where no ankles are seen."""
     knees: tuple[float, float]
-    """Degrees by which left and right knee are bent."""
+    """Degrees by which left and right knee are bent further than in the body's rest pose."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,13 +163,15 @@ def _fit(body: Anny, guess: Person, points: Points, seen: Sight, yaw: float) -> 
     ankles = (at["left_ankle"] + at["right_ankle"]) / 2
     up = at["neck"] - ankles
     lean = torch.atan2(up[2], up[1]) if seen.ankles else up.new_zeros(())
-    knees = [_bend(at[f"{s}_hip"], at[f"{s}_knee"], at[f"{s}_ankle"]) for s in ("left", "right")]
+    still = {name: rest[j] for name, j in body.smplx_joints.items()}
+    knees = [_knee(at, side) - _knee(still, side) for side in ("left", "right")]
     return Fit(face, oval, joints, hands, float(np.degrees(turned.item() - yaw)),
                float(np.degrees(lean.item())), (knees[0], knees[1]))  # fmt: skip
 
 
-def _bend(upper: Tensor, middle: Tensor, lower: Tensor) -> float:
-    """Degrees by which a hinge is bent; 0 is straight."""
-    first, second = middle - upper, lower - middle
+def _knee(at: dict[str, Tensor], side: str) -> float:
+    """Degrees between thigh and shin; 0 is straight."""
+    first = at[f"{side}_knee"] - at[f"{side}_hip"]
+    second = at[f"{side}_ankle"] - at[f"{side}_knee"]
     cos = torch.nn.functional.cosine_similarity(first, second, dim=0)
     return float(np.degrees(torch.acos(cos.clamp(-1, 1)).item()))

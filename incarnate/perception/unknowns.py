@@ -1,4 +1,4 @@
-"""What a photo leaves open about a body, as variables of one size, and what is plausible for them."""
+"""What a photo leaves open about a body, as variables of one size, and what is likely for them."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 POSE_SIGMAS = {
     "spine": 0.08, "neck": 0.1, "head": 0.2, "clavicle": 0.08, "shoulder01": 0.1, "upperarm01": 0.7,
-    "upperarm02": 0.05, "lowerarm01": 0.6, "lowerarm02": 0.3, "wrist": 0.25, "upperleg01": 0.2,
-    "upperleg02": 0.05, "lowerleg01": 0.15, "lowerleg02": 0.05, "foot": 0.2, "finger": 0.25,
+    "upperarm02": 0.05, "lowerarm01": 0.6, "lowerarm02": 0.3, "wrist": 0.25, "upperleg01": 0.15,
+    "upperleg02": 0.05, "lowerleg01": 0.1, "lowerleg02": 0.05, "foot": 0.2, "finger": 0.25,
 }  # fmt: skip
-"""Radians of one standard deviation, by the beginning of a bone's name; other bones stay at rest."""
+"""Radians of one standard deviation, by the start of a bone's name; other bones stay at rest."""
 PHENOTYPE_SIGMAS = {"gender": 0.15, "age": 0.08, "muscle": 0.25, "weight": 0.3, "height": 0.1,
                     "proportions": 0.25, "firmness": 0.05}  # fmt: skip
 """Stature and gender cannot be read from one photo (scale, depth and focal length trade off)."""
@@ -30,7 +30,7 @@ YAW_SIGMA, PITCH_SIGMA, ROLL_SIGMA, FOCAL_SIGMA = 0.07, 0.03, 0.07, 0.15
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """A guess: the body before a camera at the origin that looks along -z, focal length in pixels."""
+    """A guess: a body before a camera at the origin that looks along -z; focal length in pixels"""
 
     betas: Float[Tensor, " s"]
     expression: Float[Tensor, " e"]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Gaussians:
-    """A cloud of anisotropic Gaussians, parameters as 3DGS stores them (Kerbl et al. 2023, Sec. 4)."""
+    """A cloud of anisotropic Gaussians, as 3DGS has them (Kerbl et al. 2023, Sec. 4)."""
 
     means: Float[Tensor, "n 3"]
     quats: Float[Tensor, "n 4"]

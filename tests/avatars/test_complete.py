@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from incarnate.avatars import garments
 from incarnate.avatars.complete import Seen, completed
 from incarnate.avatars.garments import Anatomy
@@ -18,8 +19,9 @@ def trunk() -> Anatomy:
     normals = np.stack([np.sin(turn), np.zeros_like(turn), np.cos(turn)], 1)
     points = normals * 0.15 + np.stack([0 * turn, height, 0 * turn], 1)
     count = len(points)
-    return Anatomy(points, normals, np.full(count, garments.TORSO), points[:, 0] > 0, np.zeros(count),
-                   np.full(count, -1), np.zeros(count), np.zeros(count))  # fmt: skip
+    side, none = points[:, 0] > 0, np.zeros(count)
+    trunk = np.full(count, garments.TORSO)
+    return Anatomy(points, normals, trunk, side, none, np.full(count, -1), none, none)
 
 
 def front(where: Anatomy) -> np.ndarray:

@@ -3,6 +3,7 @@
 import math
 
 import torch
+
 from incarnate.avatars.surface import Discs, carried, placed, scattered, triangle_frames
 
 
