@@ -140,7 +140,7 @@ def face_behind(avatar: Avatar) -> bool:
     drive = avatar.posed()
     found = False
     with Perception() as perception:
-        for turn in (150, 180, 210):
+        for turn in (165, 180, 195):
             camera = avatar.framed(drive, "head", math.radians(turn), 0, 512, 512)
             rgb = avatar.render(drive, camera, GREY).rgb
             found |= len(perception.faces((rgb.clamp(0, 1).numpy() * 255).astype(np.uint8))) > 0

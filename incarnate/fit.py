@@ -117,10 +117,10 @@ def observed(
     hidden = local[:, 2] - sampled(far[..., None], pixels, "nearest")[:, 0]
     inside = (pixels >= 0).all(1) & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
     inside &= local[:, 2] > 0
-    solid = -max_pool2d(-target.alpha[None, None], 3, 1, 1)[0, 0]
+    solid = -max_pool2d(-target.alpha[None, None], 5, 1, 2)[0, 0]
     alpha = sampled(solid[..., None], pixels)[:, 0]
     color = sampled(target.rgb, pixels) / sampled(target.alpha[..., None], pixels).clamp_min(1e-3)
-    sure = smoothstep(facing, 0.12, 0.4) * smoothstep(alpha, 0.5, 0.95)
+    sure = smoothstep(facing, 0.18, 0.48) * smoothstep(alpha, 0.5, 0.95)
     sure = sure * (1 - smoothstep(behind, 0.03, 0.06)) * (hidden < 0.012) * inside
     return color.clamp(0, 1), sure
 

@@ -177,7 +177,7 @@ def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, track: T
     mesh = Mesh(vertices, body.faces, torch.zeros(len(vertices), 1))
     normals = frames.axes[draft.discs.faces][..., 2]
     rgb, sure = observed(
-        gaussians, normals, mesh, pictures.full, max(2, pictures.full.camera.height // 250)
+        gaussians, normals, mesh, pictures.full, max(2, pictures.full.camera.height // 130)
     )
     corners = body.faces[draft.discs.faces].numpy()
     points = garments.interpolated(where, corners, draft.discs.barycentrics.numpy())
