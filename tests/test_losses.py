@@ -52,7 +52,8 @@ def test_ssim_of_a_picture_with_itself_is_one_and_is_highest():
 
 def test_ssim_refuses_what_is_smaller_than_its_window():
     with pytest.raises(ValueError, match="11 x 11"):
-        ssim(*pictures(10, 30))
+        a, b = pictures(10, 30)
+        ssim(a, b)
 
 
 def test_l1_counts_only_weighed_pixels():

@@ -177,7 +177,7 @@ def amass(path: Path, **changes: np.ndarray) -> Path:
     poses[:, 3 * ELBOW + 1] = -np.pi / 2
     trans = np.array([[5.0, 5.0 - 0.1 * k, 1.0] for k in range(3)])
     parts = {"poses": poses, "trans": trans, "mocap_framerate": np.array(60.0)} | changes
-    np.savez(path, **parts)
+    np.savez(path, allow_pickle=False, **parts)
     return path
 
 

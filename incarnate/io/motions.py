@@ -147,6 +147,7 @@ def _parsed(path: Path) -> tuple[_Skeleton, float, Float[Tensor, "f c"]]:
 def _hierarchy(words: Iterator[str]) -> _Skeleton:
     out = _Skeleton()
     open_joints: list[int] = []  # -1 is an End Site.
+    pending = -1
     for word in words:
         key = word.upper()
         if key in ("ROOT", "JOINT"):

@@ -54,14 +54,10 @@ def test_a_tilted_gaussian_has_the_slope_of_its_axes(backend):
 def test_the_near_hides_the_far_and_the_background_fills_the_rest(backend):
     near, far = single(2.0, 0.7, 0.5), single(4.0, 0.8, 2.0)
     both = Gaussians(
-        *(
-            torch.cat(pair)
-            for pair in zip(
-                (far.means, far.quats, far.log_scales, far.logit_opacities),
-                (near.means, near.quats, near.log_scales, near.logit_opacities),
-                strict=True,
-            )
-        ),
+        torch.cat([far.means, near.means]),
+        torch.cat([far.quats, near.quats]),
+        torch.cat([far.log_scales, near.log_scales]),
+        torch.cat([far.logit_opacities, near.logit_opacities]),
         torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
     )
     view = render(both, camera(73, 61), torch.tensor([0.0, 0.0, 1.0]), backend)
