@@ -41,7 +41,7 @@ class Camera:
         scale = torch.diag(self.intrinsics.new_tensor(scales))
         return replace(self, intrinsics=scale @ self.intrinsics, width=width, height=height)
 
-    def cropped(self, left: float, top: float, width: int, height: int) -> "Camera":
+    def cropped(self, left: float | int, top: float | int, width: int, height: int) -> "Camera":
         """The window of `width` x `height` pixels whose corner is (left, top)."""
         intrinsics = self.intrinsics.clone()
         intrinsics[:2, 2] -= intrinsics.new_tensor([left, top])

@@ -197,7 +197,7 @@ def _unflat(tensors: dict[str, Tensor]) -> tuple[Track, Pictures, dict]:
         _unflat_camera("camera", tensors),
         (left, right),
         about["framing"],
-        Fit(**about["fit"]),
+        Fit(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["fit"].items()}),
         tuple(about["warnings"]),
     )
     return fitted, Pictures(*targets), about

@@ -247,8 +247,8 @@ def window(alpha: Float[Tensor, "h w"]) -> tuple[float, float, float, float]:
     return (
         max(0.0, columns[0].item() - margin),
         max(0.0, rows[0].item() - margin),
-        min(width, columns[-1].item() + 1 + margin),
-        min(height, rows[-1].item() + 1 + margin),
+        min(float(width), columns[-1].item() + 1 + margin),
+        min(float(height), rows[-1].item() + 1 + margin),
     )
 
 

@@ -1,7 +1,12 @@
-"""What a photo leaves open about a body, as variables of one size, and what is likely for them."""
+"""What a photo leaves open about a body: one vector in standard deviations from what is likely.
+
+While fitting, the camera stands at the origin and looks along -z of the world, but for a small pitch
+and roll. Phenotypes are bounded by a logistic curve, local changes by tanh, expression weights by a
+logistic curve about what the face network says.
+"""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 import roma
 import torch
@@ -9,106 +14,144 @@ from jaxtyping import Float
 from torch import Tensor
 
 from incarnate.body.anny import Anny
+from incarnate.perception.limbs import Limbs
+from incarnate.perception.points import Points, Posed
 
 if TYPE_CHECKING:
-    from incarnate.perception.sight import Points, Sight
+    from incarnate.perception.sight import Sight
 
-POSE_SIGMAS = {
-    "spine": 0.08, "neck": 0.1, "head": 0.2, "clavicle": 0.08, "shoulder01": 0.1, "upperarm01": 0.7,
-    "upperarm02": 0.05, "lowerarm01": 0.6, "lowerarm02": 0.3, "wrist": 0.25, "upperleg01": 0.15,
-    "upperleg02": 0.05, "lowerleg01": 0.1, "lowerleg02": 0.05, "foot": 0.2, "finger": 0.25,
-}  # fmt: skip
-"""Radians of one standard deviation, by the start of a bone's name; other bones stay at rest."""
-PHENOTYPE_SIGMAS = {"gender": 0.15, "age": 0.08, "muscle": 0.25, "weight": 0.3, "height": 0.1,
-                    "proportions": 0.25, "firmness": 0.05}  # fmt: skip
-"""Stature and gender cannot be read from one photo (scale, depth and focal length trade off)."""
+PHENOTYPE_SIGMAS = {"gender": 0.6, "age": 0.3, "muscle": 0.8, "weight": 1.3, "height": 0.0,
+                    "proportions": 1.0, "african": 0.5, "asian": 0.5, "caucasian": 0.5}  # fmt: skip
+"""In logits. Stature and gender cannot be read from one photo (scale, depth and focal length trade
+off); cup size and firmness cannot either."""
 BODY_WORDS = ("arm", "leg", "hip", "torso", "foot", "hand", "measure", "breast", "butt", "stomach",
-              "bulge", "pelvis", "wrist", "knee", "thigh")  # fmt: skip
-STEP = {"root": 0.02, "focal": 0.05, "phenotypes": 0.15, "local": 0.15, "expression": 0.3}
-YAW_SIGMA, PITCH_SIGMA, ROLL_SIGMA, FOCAL_SIGMA = 0.07, 0.03, 0.07, 0.15
+              "bulge", "pelvis", "neck")  # fmt: skip
+UNSEEN_WORDS = ("ear-", "cleft", "breast", "head-age", "foot-trans", "hand-trans", "head-angle",
+                "hip-trans", "hip-waist", "bulge", "pelvis", "navel", "pregnant", "buttocks",
+                "fingers-d", "head-trans", "torso-trans", "torso-muscle", "neck-trans", "valgus",
+                "neck-back", "-depth-", "uppertorso")  # fmt: skip
+SEEN_DEPTHS = ("head-scale-depth", "nose-scale-depth", "mouth-scale-depth")
+BODY_SIGMA, FACE_SIGMA = 0.35, 0.45
+EXPRESSION_SIGMA, GAZE_SIGMA = 1.5, 4.0
+CAMERA = {"focal": 0.15, "pitch": 0.06, "roll": 0.04}
+ROOT = (0.03, 0.07, 0.05)  # Pitch, yaw, roll of the pelvis against the upright, radians.
+PLACE = (0.05, 0.05, 0.3)  # Metres; without a prior.
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """A guess: a body before a camera at the origin that looks along -z; focal length in pixels"""
+    """A guess: the body before a camera at the origin, focal length in pixels."""
 
     betas: Float[Tensor, " s"]
     expression: Float[Tensor, " e"]
     pose: Float[Tensor, "j 3 3"]
     transl: Float[Tensor, "3"]
-    focal: Float[Tensor, ""]
+    focal: float
+    rotation: Float[Tensor, "3 3"]
+    """World to camera; OpenCV axes."""
 
 
+@final
 class Unknowns:
-    """Variables near 0, each of about one step's size, and the person they stand for."""
+    """The vector's layout, the person it stands for, and the derivatives of points by it."""
 
-    def __init__(self, body: Anny, seen: "Sight", points: "Points", focal: float) -> None:
+    def __init__(
+        self, body: Anny, points: Points, joints: Limbs, seen: "Sight", focal: float, place: Tensor
+    ) -> None:
+        self.points, self.limbs, self.focal, self.place = points, joints, focal, place
         self.yaw = seen.yaw
-        self._root = body.smplx_joints["pelvis"]
-        self._betas = body.default_betas()
-        self._num_phenotypes = len(body.phenotypes.names)
-        sigmas = torch.tensor([_of(name, POSE_SIGMAS, 0.0) for name in body.joint_names])
-        self._free = sigmas > 0
-        self._pose_step = 0.25 * sigmas[self._free][:, None]
-        names = body.betas_names
-        phenotypes = [_of(n, PHENOTYPE_SIGMAS, 0.15) for n in names[: self._num_phenotypes]]
-        self._phenotype_sigmas = torch.tensor(phenotypes)
-        self._local_sigmas = torch.tensor([_local_sigma(n) for n in names[self._num_phenotypes :]])
-        self._logits = torch.logit(seen.arkit.clamp(0.01, 0.95))
-        gaze = torch.tensor([name.startswith("eyeLook") for name in body.expression_names])
-        self._face_weights = torch.where(gaze, 0.02, 0.1)
-        self._focal = torch.tensor(focal)
-        self._place = points.start(body, seen, focal)
-        self._place_step = torch.tensor([0.005, 0.005, 0.05])
-        self.values = {
-            "root": torch.zeros(3),
-            "transl": torch.zeros(3),
-            "focal": torch.zeros(1),
-            "pose": torch.zeros(int(self._free.sum()), 3),
-            "phenotypes": torch.zeros(self._num_phenotypes),
-            "local": torch.zeros(len(names) - self._num_phenotypes),
-            "expression": torch.zeros(len(self._logits)),
+        self.root = body.smplx_joints["pelvis"]
+        bent = (joints.sigmas > 0).nonzero()
+        self.owners, self.components = bent.unbind(1)
+        self.sigmas = joints.sigmas[self.owners, self.components]
+        self.betas = _likely(body)
+        count = len(body.phenotypes.names)
+        scale = [PHENOTYPE_SIGMAS.get(n, 0.0) for n in body.betas_names[:count]]
+        scale += [_local_sigma(n) for n in body.betas_names[count:]]
+        self.scale = torch.tensor(scale)
+        self.count = count
+        self.shaped = self.scale.nonzero()[:, 0]
+        gaze = torch.tensor([n.startswith("eyeLook") for n in body.expression_names])
+        self.express_scale = torch.where(gaze, GAZE_SIGMA, EXPRESSION_SIGMA)
+        self.logits = torch.logit(seen.arkit.clamp(0.01, 0.95))
+        sizes = {
+            "place": 3,
+            "camera": len(CAMERA),
+            "root": 3,
+            "pose": len(self.owners),
+            "shape": len(self.shaped),
+            "expression": len(self.logits),
         }
+        ends = torch.tensor([0, *sizes.values()]).cumsum(0).tolist()
+        self.parts = dict(zip(sizes, map(slice, ends[:-1], ends[1:]), strict=True))
+        self.size = ends[-1]
+        self.precision = torch.ones(self.size)
+        self.precision[self.parts["place"]] = 0
 
-    def person(self) -> Person:
-        """The person that the present values stand for."""
-        values, count = self.values, self._num_phenotypes
-        turns = torch.zeros(len(self._free), 3)
-        turns = turns.index_put((self._free,), values["pose"] * self._pose_step)
+    def person(self, x: Float[Tensor, " n"]) -> Person:
+        """The person that a vector stands for."""
+        camera = x[self.parts["camera"]] * torch.tensor(list(CAMERA.values()))
+        tilt = roma.rotvec_to_rotmat(torch.stack([camera[1], torch.zeros(()), camera[2]]))
+        pose = self.limbs.pose(self.turns(x))
+        root = roma.rotvec_to_rotmat(x[self.parts["root"]] * torch.tensor(ROOT))
         heading = roma.rotvec_to_rotmat(torch.tensor([0.0, self.yaw, 0.0]))
-        root = roma.rotvec_to_rotmat(values["root"] * STEP["root"]) @ heading
-        pose = roma.rotvec_to_rotmat(turns).index_copy(0, torch.tensor([self._root]), root[None])
-        phenotypes = self._betas[:count] + values["phenotypes"] * STEP["phenotypes"]
-        local = torch.tanh(values["local"] * STEP["local"])
+        pose = pose.index_copy(0, torch.tensor([self.root]), (root @ heading)[None])
         return Person(
-            torch.cat([phenotypes.clamp(0.02, 0.98), local]),
-            torch.sigmoid(self._logits + values["expression"] * STEP["expression"]),
+            self._betas(x)[0],
+            self._expression(x)[0],
             pose,
-            self._place + values["transl"] * self._place_step,
-            self._focal * torch.exp(values["focal"][0] * STEP["focal"]),
+            self.place + x[self.parts["place"]] * torch.tensor(PLACE),
+            self.focal * float(camera[0].exp()),
+            tilt @ torch.diag(torch.tensor([1.0, -1.0, -1.0])),
         )
 
-    def implausibility(self, stage: int) -> Float[Tensor, ""]:
-        """Squared distances from what is likely, in standard deviations."""
-        values = self.values
-        sigmas = torch.tensor([PITCH_SIGMA, YAW_SIGMA, ROLL_SIGMA])
-        total = (values["root"] * STEP["root"] / sigmas).square().sum()
-        total = total + (values["focal"] * STEP["focal"] / FOCAL_SIGMA).square().sum()
-        total = total + 0.5 * (values["pose"] * 0.25).square().sum()
-        phenotypes = values["phenotypes"] * STEP["phenotypes"] / self._phenotype_sigmas
-        total = total + phenotypes.square().sum()
-        if stage >= 2:
-            local = values["local"] * STEP["local"] / self._local_sigmas
-            face = (values["expression"] * STEP["expression"]).square()
-            total = total + local.square().sum() + (self._face_weights * face).sum()
-        return total
+    def turns(self, x: Float[Tensor, " n"]) -> Float[Tensor, "j 3"]:
+        """Turns of all joints in their own axes."""
+        moved = x[self.parts["pose"]] * self.sigmas
+        return self.limbs.mean.index_put((self.owners, self.components), moved, accumulate=True)
+
+    def slopes(self, x: Float[Tensor, " n"], guess: Person, at: Posed) -> Float[Tensor, "p 3 n"]:
+        """Derivatives of the points in the world; the camera's are the sight's own."""
+        out = torch.zeros(len(at.points), 3, self.size)
+        out[:, [0, 1, 2], [0, 1, 2]] = torch.tensor(PLACE)
+        turns = at.bones[:, :3, :3]
+        above = turns[self.points.parents.clamp_min(0)]
+        world = above @ self.limbs.axes(self.turns(x))
+        axes = world[self.owners, :, self.components] * self.sigmas[:, None]
+        owners = torch.cat([torch.full((3,), self.root), self.owners])
+        axes = torch.cat([torch.diag(torch.tensor(ROOT)), axes])
+        first = self.parts["root"].start
+        out[:, :, first : first + len(owners)] = self.points.turning(at, owners, axes)
+        betas, slopes = self._betas(x)
+        rest = self.points.shapes(betas, slopes, self.shaped)
+        out[:, :, self.parts["shape"]] = self.points.shaping(at, guess.pose, rest)
+        out[:, :, self.parts["expression"]] = self.points.expressing(at, *self._expression(x))
+        return out
+
+    def _betas(self, x: Float[Tensor, " n"]) -> tuple[Tensor, Tensor]:
+        moved = torch.zeros(len(self.betas))
+        moved[self.shaped] = x[self.parts["shape"]]
+        moved = moved * self.scale
+        likely = self.betas[: self.count]
+        phenotypes = torch.sigmoid(torch.logit(likely) + moved[: self.count])
+        local = torch.tanh(moved[self.count :])
+        slopes = torch.cat([phenotypes * (1 - phenotypes), 1 - local**2]) * self.scale
+        return torch.cat([phenotypes, local]), slopes
+
+    def _expression(self, x: Float[Tensor, " n"]) -> tuple[Tensor, Tensor]:
+        weights = torch.sigmoid(self.logits + x[self.parts["expression"]] * self.express_scale)
+        return weights, weights * (1 - weights) * self.express_scale
 
 
-def _of(name: str, table: dict[str, float], default: float) -> float:
-    return next((sigma for start, sigma in table.items() if name.startswith(start)), default)
+def _likely(body: Anny) -> Float[Tensor, " s"]:
+    """The average adult, with a chest that suits either sex under clothes."""
+    betas = body.default_betas().clone()
+    for name, value in (("cupsize", 0.3), ("firmness", 0.6)):
+        betas[body.betas_names.index(name)] = value
+    return betas
 
 
 def _local_sigma(name: str) -> float:
-    if "ear-" in name or "cleft" in name:
-        return 0.1  # No point of the face network tells of them.
-    return 0.3 if any(word in name for word in BODY_WORDS) else 0.45
+    if any(word in name for word in UNSEEN_WORDS) and not name.startswith(SEEN_DEPTHS):
+        return 0.0
+    return BODY_SIGMA if any(word in name for word in BODY_WORDS) else FACE_SIGMA
