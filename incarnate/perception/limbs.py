@@ -1,7 +1,7 @@
 """Anatomy of the fit: axes in which joints bend, how far they are likely to, and a first pose.
 
-A joint's axes, columns of its frame in rest axes: flexion, sideways, twist (along the bone). Flexion
-is positive where it closes elbow, knee (shin backwards) and fist.
+A joint's axes, columns of its frame in rest axes: flexion, sideways, twist (along the bone).
+Flexion is positive where it closes elbow, knee (shin backwards) and fist.
 """
 
 import math

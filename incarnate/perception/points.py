@@ -5,8 +5,9 @@ of their weights. Letters: p points, j joints, q both, n unknowns. Derivatives a
 Gauss-Newton needs them whole and autograd gives a row at a time:
 
     x_p          = sum_b w_pb (G_b r_p + t_b)
-    dx / d angle = axis x (sum_{b below a} w_pb (x_pb - c_a)),  a turn of joint a about its place c_a
-    dx / d shape = (sum_b w_pb G_b) dr_p + sum_b w_pb dt_b,  dt_b = sum_{a above b} G_a' (1 - R_a) dc_a
+    dx / d angle = axis x (sum_{b below a} w_pb (x_pb - c_a))
+    dx / d shape = (sum_b w_pb G_b) dr_p + sum_b w_pb dt_b
+    dt_b         = sum_{a above b} G_parent(a) (1 - R_a) dc_a,    c_a the place of joint a
 """
 
 from dataclasses import dataclass

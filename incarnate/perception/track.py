@@ -1,8 +1,8 @@
 """Fitting the body to one photo: camera, build, pose, hands, expression and gaze.
 
-Damped Gauss-Newton (Levenberg-Marquardt, Nielsen's damping) in stages: the trunk, then the pose with
-the face, then build, hands and outline, at last the face at the photo's full precision. In a `Track`
-the person stands on y = 0 at x = z = 0.
+Damped Gauss-Newton (Levenberg-Marquardt, Nielsen's damping) in stages: the trunk, then the pose
+with the face, then build, hands and outline, at last the face at the photo's full precision. In a
+`Track` the person stands on y = 0 at x = z = 0.
 """
 
 from dataclasses import dataclass
