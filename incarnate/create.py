@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -197,10 +197,16 @@ def _unflat(tensors: dict[str, Tensor]) -> tuple[Track, Pictures, dict]:
         _unflat_camera("camera", tensors),
         (left, right),
         about["framing"],
-        Fit(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["fit"].items()}),
+        _fit(about["fit"]),
         tuple(about["warnings"]),
     )
     return fitted, Pictures(*targets), about
+
+
+def _fit(about: dict[str, Any]) -> Fit:
+    lists = {"hands": tuple(about["hands"]), "knees": tuple(about["knees"])}
+    values: dict[str, Any] = about | lists  # JSON knows no tuples.
+    return Fit(**values)
 
 
 def _flat_camera(name: str, camera: Camera) -> dict[str, Tensor]:

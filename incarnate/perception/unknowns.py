@@ -1,7 +1,7 @@
 """What a photo leaves open about a body: one vector in standard deviations from what is likely.
 
 While fitting, the camera stands at the origin and looks along -z of the world, but for a small
-pitch and roll. Phenotypes are bounded by a logistic curve, local changes by tanh, expression weights by a
+pitch and roll. Phenotypes are bounded by a logistic curve, local changes by tanh, expression by a
 logistic curve about what the face network says.
 """
 

@@ -46,7 +46,7 @@ def turned(axis: list[float], angle: float) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def truth(body: Anny, points: Points) -> Posed:
+def truth(body: Anny, points: Points) -> tuple[Posed, tuple[torch.Tensor, ...]]:
     """An adult turned by YAW with one bent elbow and a smile, 3 m before a level camera."""
     pose = torch.eye(3).repeat(len(body.joint_names), 1, 1)
     pose[0] = turned([0.0, 1.0, 0.0], YAW)
@@ -99,7 +99,8 @@ def fitted(body: Anny, seen: tuple[Keypoints, torch.Tensor]) -> Track:
 
 @pytest.fixture(scope="module")
 def misfit(body: Anny, points: Points, marks: Landmarks, seen) -> Misfit:
-    sight = Sight(*seen, WIDTH, HEIGHT)
+    found, alpha = seen
+    sight = Sight(found, alpha, WIDTH, HEIGHT)
     joints = limbs(body, sight.world, sight.visible > 0)
     place = torch.tensor([0.05, -0.1, -3.0])
     unknowns = Unknowns(body, points, joints, sight, FOCAL, place)
