@@ -124,7 +124,7 @@ class Misfit:
         """All rows of a stage."""
         guess, at = self.posed(x)
         pixels = self.pixels(guess, at.points)
-        moves = self.unknowns.slopes(x, guess, at) if slopes else None
+        moves = self.unknowns.slopes(x, guess, at, stage.free) if slopes else None
         flat = None if moves is None else self._flat(guess, at.points, moves)
         out = [*self._joints(at, pixels, moves, flat, stage), self._limits(x, slopes)]
         if stage.face:
@@ -245,9 +245,11 @@ class Misfit:
         slope = None
         if flat is not None:
             slope = (direction[:, :, None] * flat[surface]).sum(1, keepdim=True)
-            slope = slope / seen.unit / STICK_SIGMA * (out > 0)[:, None, None]
-        weights = torch.full((len(surface),), 0.6 * stage.outline)
-        rows = [Rows(out[:, None] / STICK_SIGMA, slope, weights, 4.0)]
+            slope = slope / seen.unit / STICK_SIGMA
+        kept = (out > 0).nonzero()[:, 0]
+        weights = torch.full((len(kept),), 0.6 * stage.outline)
+        slope = None if slope is None else slope[kept]
+        rows = [Rows(out[kept, None] / STICK_SIGMA, slope, weights, 4.0)]
         if len(matches.edges):
             normals = seen.normals[matches.edges]
             gaps = ((pixels[matches.points] - seen.edges[matches.edges]) * normals).sum(1, True)

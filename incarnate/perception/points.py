@@ -137,22 +137,15 @@ class Points:
         step = 1e-3
         base = self.phenotypes(betas[:count])
         rows = len(base)
-        out = []
-        for i in active.tolist():
-            if i < count:
-                ahead = betas[:count].clone()
-                sign = -1.0 if ahead[i] > 0.5 else 1.0
-                ahead[i] += sign * step
-                out.append(
-                    self.table[..., :rows]
-                    @ ((self.phenotypes(ahead) - base) * (sign / step))
-                    * slopes[i]
-                )
-            else:
-                column = rows + 2 * (i - count) + int(betas[i] < 0)
-                sign = -1.0 if betas[i] < 0 else 1.0
-                out.append(self.table[..., column] * (sign * slopes[i]))
-        return torch.stack(out, -1)
+        big, small = active[active < count], active[active >= count]
+        signs = torch.where(betas[:count] > 0.5, -step, step)
+        ahead = betas[:count] + torch.diag(signs)[big]
+        weights = (self.phenotypes(ahead) - base) / signs[big, None]
+        below = betas[small] < 0
+        changes = self.table[..., rows + 2 * (small - count) + below.long()]
+        changes = changes * torch.where(below, -1.0, 1.0)
+        grown = self.table[..., :rows] @ weights.T
+        return torch.cat([grown, changes], -1) * slopes[active]
 
     def expressing(
         self, at: Posed, expression: Float[Tensor, "52"], slopes: Float[Tensor, "52"]

@@ -20,7 +20,7 @@ from incarnate.perception.points import Points, Posed
 if TYPE_CHECKING:
     from incarnate.perception.sight import Sight
 
-PHENOTYPE_SIGMAS = {"gender": 0.6, "age": 0.3, "muscle": 0.8, "weight": 1.3, "height": 0.0,
+PHENOTYPE_SIGMAS = {"gender": 0.2, "age": 0.3, "muscle": 0.8, "weight": 1.3, "height": 0.0,
                     "proportions": 1.0, "african": 0.5, "asian": 0.5, "caucasian": 0.5}  # fmt: skip
 """In logits. Stature and gender cannot be read from one photo (scale, depth and focal length trade
 off); cup size and firmness cannot either."""
@@ -110,8 +110,10 @@ class Unknowns:
         moved = x[self.parts["pose"]] * self.sigmas
         return self.limbs.mean.index_put((self.owners, self.components), moved, accumulate=True)
 
-    def slopes(self, x: Float[Tensor, " n"], guess: Person, at: Posed) -> Float[Tensor, "p 3 n"]:
-        """Derivatives of the points in the world; the camera's are the sight's own."""
+    def slopes(
+        self, x: Float[Tensor, " n"], guess: Person, at: Posed, free: tuple[str, ...]
+    ) -> Float[Tensor, "p 3 n"]:
+        """Derivatives of the points in the world by the free parts; the camera's are not here."""
         out = torch.zeros(len(at.points), 3, self.size)
         out[:, [0, 1, 2], [0, 1, 2]] = torch.tensor(PLACE)
         turns = at.bones[:, :3, :3]
@@ -122,10 +124,11 @@ class Unknowns:
         axes = torch.cat([torch.diag(torch.tensor(ROOT)), axes])
         first = self.parts["root"].start
         out[:, :, first : first + len(owners)] = self.points.turning(at, owners, axes)
-        betas, slopes = self._betas(x)
-        rest = self.points.shapes(betas, slopes, self.shaped)
-        out[:, :, self.parts["shape"]] = self.points.shaping(at, guess.pose, rest)
-        out[:, :, self.parts["expression"]] = self.points.expressing(at, *self._expression(x))
+        if "shape" in free:
+            rest = self.points.shapes(*self._betas(x), self.shaped)
+            out[:, :, self.parts["shape"]] = self.points.shaping(at, guess.pose, rest)
+        if "expression" in free:
+            out[:, :, self.parts["expression"]] = self.points.expressing(at, *self._expression(x))
         return out
 
     def _betas(self, x: Float[Tensor, " n"]) -> tuple[Tensor, Tensor]:
@@ -146,7 +149,7 @@ class Unknowns:
 def _likely(body: Anny) -> Float[Tensor, " s"]:
     """The average adult, with a chest that suits either sex under clothes."""
     betas = body.default_betas().clone()
-    for name, value in (("cupsize", 0.3), ("firmness", 0.6)):
+    for name, value in (("cupsize", 0.15), ("firmness", 0.6)):
         betas[body.betas_names.index(name)] = value
     return betas
 
