@@ -109,28 +109,21 @@ def created(picture: Path, path: Path, quality: str) -> tuple[float, float]:
 
 
 def holes(avatar: Avatar) -> float:
-    """The least share of body pixels (silhouette eroded 2 px) with alpha >= 0.99, over 16 views."""
+    """The least share of the mesh's pixels (eroded 2 px) with alpha >= 0.99, over 16 views."""
     from incarnate.render import rasterize
     from incarnate.scene import Mesh
 
-    drive = avatar.posed("a-pose") if "a-pose" in poses() else avatar.posed()
+    drive = avatar.posed()
     vertices = avatar.surface.vertices(drive)
-    bare = avatar.surface.vertices(drive)
+    mesh = Mesh(vertices, avatar.surface.body.faces, torch.zeros(len(vertices), 1))
     least = 1.0
     for i in range(16):
         camera = avatar.framed(drive, azimuth=math.tau * i / 16, width=512, height=683)
         alpha = avatar.render(drive, camera).alpha.numpy()
-        mesh = Mesh(bare, avatar.surface.body.faces, torch.zeros(len(vertices), 1))
         inside = (rasterize(mesh, camera).face_ids >= 0).numpy().astype(np.uint8)
         inside = cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0
         least = min(least, float((alpha[inside] >= 0.99).mean()))
     return least
-
-
-def poses() -> tuple[str, ...]:
-    from incarnate.motion import POSES
-
-    return tuple(POSES)
 
 
 def face_behind(avatar: Avatar) -> bool:
@@ -140,7 +133,7 @@ def face_behind(avatar: Avatar) -> bool:
     drive = avatar.posed()
     found = False
     with Perception() as perception:
-        for turn in (165, 180, 195):
+        for turn in (150, 180, 210):
             camera = avatar.framed(drive, "head", math.radians(turn), 0, 512, 512)
             rgb = avatar.render(drive, camera, GREY).rgb
             found |= len(perception.faces((rgb.clamp(0, 1).numpy() * 255).astype(np.uint8))) > 0

@@ -130,7 +130,10 @@ SHOWN = 0.02  # Pixels of blending weight from which a disc counts as seen.
 
 @dataclass(frozen=True)
 class AppearanceWeights:
-    """Losses of One Shot, One Talk, Eq. 7 to 10, and Adam's rates."""
+    """Losses on the photo (One Shot, One Talk, Eq. 10), the coupling of Eq. 8, and Adam's rates.
+
+    Of Eq. 7 and 8, the normal consistency and the Laplacian of Gaussian attributes are not here.
+    """
 
     steps: int = 100
     rgb_weight: float = 0.8

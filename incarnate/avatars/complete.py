@@ -78,9 +78,8 @@ def _groups(where: Anatomy, lab: ndarray, labels: ndarray, confidence: ndarray, 
         yield same & inside, sources
 
 
-_KIN = {
-    garments.HEAD: (garments.HEAD, garments.NECK),
-    garments.NECK: (garments.NECK, garments.HEAD),
+_KIN = {  # By the first of the segments coloured together: where else their skin may come from.
+    garments.HEAD: (garments.HEAD, garments.NECK, garments.TORSO),
     garments.ARM: (garments.ARM, garments.HAND),
     garments.HAND: (garments.HAND, garments.ARM),
     garments.LEG: (garments.LEG, garments.FOOT),
@@ -208,9 +207,8 @@ def _fixed(guess, labels, where: Anatomy, lab, confidence) -> ndarray:
 
 def _healed(guess, lab, where: Anatomy, labels, confidence) -> ndarray:
     """The guess plus its gap to the photo, carried over the border and fading behind it."""
-    _, near = KDTree(where.points + where.normals * 0.01).query(
-        where.points + where.normals * 0.01, k=NEIGHBOURS + 1, workers=-1
-    )
+    raised = where.points + where.normals * 0.01
+    near = np.asarray(KDTree(raised).query(raised, k=NEIGHBOURS + 1, workers=-1)[1])
     rows = np.repeat(np.arange(len(labels)), NEIGHBOURS)
     columns = near[:, 1:].ravel()
     same = (labels[rows] == labels[columns]).astype(np.float32)

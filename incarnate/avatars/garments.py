@@ -219,9 +219,7 @@ def labelled(
     neck_bottom = _height(where, NECK, 0.1)
     collar = (segments == TORSO) & (y > neck_bottom - 0.16) & (weight > 0.3) & (labels == TOP)
     cloth = _model_of(lab[(segments == TORSO) & (weight > 0.5) & (labels == TOP)])
-    labels[collar & (skin.distance(lab) < 2.2) & (skin.distance(lab) < _distance(cloth, lab))] = (
-        SKIN
-    )
+    labels[collar & (skin.distance(lab) < 2.2) & (skin.distance(lab) < cloth.distance(lab))] = SKIN
     return np.where(where.fixed >= 0, where.fixed, labels)
 
 
@@ -296,10 +294,6 @@ def _model_of(lab: ndarray) -> SkinModel:
         return SkinModel(np.array([50.0, 0, 0]), np.diag([1e-4] * 3))
     covariance = np.cov(lab.T) + np.diag([10.0**2, 3.0**2, 3.0**2])
     return SkinModel(np.median(lab, axis=0), np.linalg.inv(covariance))
-
-
-def _distance(model: SkinModel, lab: ndarray) -> ndarray:
-    return model.distance(lab)
 
 
 def _border(where, lab, weight, limb, garment, skin: SkinModel, unseen: float) -> float:

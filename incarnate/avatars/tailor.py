@@ -94,7 +94,6 @@ def shaped_clothes(
     faces: Int[Tensor, "f 3"],
     where: Anatomy,
     worn: Outfit,
-    labels: Int[ndarray, " n"],
 ) -> Float[Tensor, "v 3"]:
     """Offsets with cloth bridging the body's hollows, and shoes closed over toes.
 
@@ -116,9 +115,7 @@ def shaped_clothes(
     return offsets + torch.tensor((cloth * lift)[:, None] * where.normals).float()
 
 
-def hung(
-    weights: Float[Tensor, "v j"], body: Body, where: Anatomy, labels: Int[ndarray, " n"]
-) -> Float[Tensor, "v j"]:
+def hung(weights: Float[Tensor, "v j"], body: Body, where: Anatomy) -> Float[Tensor, "v j"]:
     """Skinning weights; the body's own, smoothed a little where cloth bridges a joint."""
     mean = _averaging(body.faces.numpy(), len(weights))
     cloth = np.isin(where.segments, (garments.TORSO, garments.LEG)) & (where.fixed < 0)

@@ -1,8 +1,4 @@
-"""Photos in, pictures out.
-
-A photo is uint8 rgb, upright (its EXIF orientation applied), whatever the file held. Pictures are
-written whole or not at all: beside their place first, then moved there.
-"""
+"""Photos in: uint8 rgb, upright (their EXIF orientation applied), whatever the file held."""
 
 import struct
 import warnings
@@ -13,12 +9,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from incarnate.io.runs import replacing
-
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 MAX_PIXELS = 100_000_000
 TOO_LARGE = f"at most {MAX_PIXELS // 1_000_000} million are read; make it smaller"
-WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 EXIF_IFD, FOCAL_35MM = 0x8769, 0xA405
 LIBRARY_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError)
 """What Pillow's decoders raise on broken files."""
@@ -65,36 +58,9 @@ def read_photo(path: Path | str) -> Photo:
         return _photo(image, path)
 
 
-def write_image(
-    path: Path | str,
-    rgb: Float[np.ndarray, "h w 3"] | UInt8[np.ndarray, "h w 3"],
-    alpha: Float[np.ndarray, "h w"] | None = None,
-) -> None:
-    """Write png, jpg or webp by the name's ending; floats are in [0, 1].
-
-    ValueError for another ending, or transparency in a jpg; OSError if the disk refuses, with no
-    file left behind and an older one untouched.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in WRITERS:
-        raise ValueError(f"cannot write {path.name}: pictures end in .png, .jpg or .webp")
-    kind = WRITERS[path.suffix.lower()]
-    if kind == "JPEG" and alpha is not None:
-        raise ValueError(f"cannot write {path.name}: jpg has no transparency; use .png or .webp")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder {path.parent} does not exist; make it first")
-    pixels = _bytes(rgb)
-    if alpha is not None:
-        pixels = np.concatenate([pixels, _bytes(alpha)[..., None]], axis=-1)
-    with replacing(path) as part, part.open("wb") as file:
-        Image.fromarray(pixels).save(file, kind, quality=95, lossless=True)
-
-
 def _opened(path: Path) -> Image.Image:
     try:
-        with (
-            warnings.catch_warnings()
-        ):
+        with warnings.catch_warnings():
             # Pillow warns below our limit, and refuses above twice its own.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return Image.open(path, formats=FORMATS)
@@ -150,9 +116,3 @@ def _focal(image: Image.Image) -> float | None:
     except (*LIBRARY_ERRORS, TypeError, ZeroDivisionError):
         return None
     return value if 5 <= value <= 2000 else None  # 0 means unknown; others are nonsense.
-
-
-def _bytes(values: np.ndarray) -> np.ndarray:
-    if values.dtype == np.uint8:
-        return values
-    return np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)

@@ -92,9 +92,9 @@ def one_shot_one_talk(
 
     report.stage("completion")
     draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
-    worn, labels, _, _ = look(draft, drive, where, pictures, track)
-    offsets = tailor.shaped_clothes(rest, offsets, body.faces, where, worn, labels)
-    weights = tailor.hung(weights, body, where, labels)
+    worn, _, _, _ = look(draft, drive, where, pictures, track)
+    offsets = tailor.shaped_clothes(rest, offsets, body.faces, where, worn)
+    weights = tailor.hung(weights, body, where)
     draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
     worn, labels, seen, points = look(draft, drive, where, pictures, track)
     colors = completed(points, labels, seen, np.random.default_rng(config.seed))

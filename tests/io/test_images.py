@@ -1,4 +1,4 @@
-"""Photos of every kind come in the same; pictures go out whole."""
+"""Photos of every kind come in the same."""
 
 import struct
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from incarnate.io.images import read_photo, write_image
+from incarnate.io.images import read_photo
 
 PICTURE = np.zeros((40, 60, 3), np.uint8)  # Red left top, green right top, blue below.
 PICTURE[:20, :30], PICTURE[:20, 30:], PICTURE[20:] = (230, 20, 30), (10, 200, 40), (20, 40, 220)
@@ -124,36 +124,3 @@ def test_missing_files_and_folders_are_told_apart(tmp_path: Path):
         read_photo(tmp_path / "none.jpg")
     with pytest.raises(ValueError, match="is a folder; name one photo in it"):
         read_photo(tmp_path)
-
-
-@pytest.mark.parametrize("kind", ["png", "webp"])
-def test_what_is_written_is_what_was_given(tmp_path: Path, kind: str):
-    alpha = np.tile(np.linspace(1 / 255, 1, 60, dtype=np.float32), (40, 1))
-    write_image(tmp_path / f"out.{kind}", PICTURE.astype(np.float32) / 255, alpha)
-    photo = read_photo(tmp_path / f"out.{kind}")
-    assert (photo.rgb == PICTURE).all()
-    assert photo.alpha is not None
-    np.testing.assert_allclose(photo.alpha, alpha, atol=0.5 / 255)
-
-
-def test_a_full_disk_leaves_the_old_picture_and_nothing_else(tmp_path: Path, monkeypatch):
-    write_image(tmp_path / "out.png", PICTURE)
-    before = (tmp_path / "out.png").read_bytes()
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_image(tmp_path / "out.png", PICTURE[::-1].copy())
-    assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
-    assert (tmp_path / "out.png").read_bytes() == before
-
-
-def test_what_cannot_be_written_is_said(tmp_path: Path):
-    with pytest.raises(ValueError, match="end in .png, .jpg or .webp"):
-        write_image(tmp_path / "out.bmp", PICTURE)
-    with pytest.raises(ValueError, match="jpg has no transparency"):
-        write_image(tmp_path / "out.jpg", PICTURE, np.ones((40, 60), np.float32))
-    with pytest.raises(OSError, match="does not exist; make it first"):
-        write_image(tmp_path / "no" / "out.png", PICTURE)

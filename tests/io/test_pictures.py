@@ -46,3 +46,17 @@ def test_what_cannot_be_written_or_shown_says_what_can(tmp_path: Path):
     with pytest.raises(ValueError, match="cannot be read as a picture"):
         backdrop(str(tmp_path / "text.png"), 2, 2)
     assert [p.name for p in tmp_path.iterdir()] == ["text.png"]
+
+
+def test_a_full_disk_leaves_the_old_picture_and_nothing_else(tmp_path: Path, monkeypatch):
+    write_picture(tmp_path / "me.png", np.zeros((2, 2, 3), np.uint8))
+    before = (tmp_path / "me.png").read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_picture(tmp_path / "me.png", np.ones((2, 2, 3), np.uint8))
+    assert [path.name for path in tmp_path.iterdir()] == ["me.png"]
+    assert (tmp_path / "me.png").read_bytes() == before
