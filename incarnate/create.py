@@ -52,7 +52,7 @@ def from_photo(
         report.stage("finding the person")
         image = read_photo(photo).resized(MOST_PIXELS)
         number, chosen = found(image, person, report)
-        cut = cut_out(image, chosen, matting_model)
+        cut = cut_out(image, chosen, matting_model, config.matte_pixels)
         report.stage("fitting the body")
         fitted = fit_body(body, chosen, cut, image, report)
         rgb, alpha = torch.from_numpy(cut.foreground), torch.from_numpy(cut.alpha)
@@ -86,13 +86,13 @@ def found(image: Photo, person: int | None, report: Report) -> tuple[int, Keypoi
     return person or 1, chosen
 
 
-def cut_out(image: Photo, person: Keypoints, model: Path | None) -> Matte:
+def cut_out(image: Photo, person: Keypoints, model: Path | None, max_pixels: int) -> Matte:
     """The person without the background: by the photo's own alpha, a named model, or ours."""
     if image.alpha is not None:
         return given_matte(image.rgb, image.alpha.astype(np.float32))
     if model is not None:
         return onnx_matte(model, image.rgb)
-    return matte(image.rgb, person)
+    return matte(image.rgb, person, max_pixels)
 
 
 def fit_body(body: Anny, person: Keypoints, cut: Matte, image: Photo, report: Report) -> Track:
@@ -124,7 +124,7 @@ def likeness(avatar: Avatar, photo: Path) -> Likeness:
     with Perception() as perception:
         people = keypoints(image.rgb, perception)
         person = people[int(avatar.meta["person"]) - 1]
-        cut = cut_out(image, person, None)
+        cut = cut_out(image, person, None, PRESETS["normal"].matte_pixels)
         camera = avatar.camera
         box = avatar.meta["window"]
         truth = _truth(cut, box, camera)

@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import diags_array
 from torch import Tensor
 from torch.nn.functional import grid_sample, max_pool2d
+from torch.optim.adam import adam
 
 from incarnate.avatars.surface import Anchors, Discs, Frames, picked, placed, put_back
 from incarnate.cameras import Camera
 from incarnate.losses import ssim
 from incarnate.render import contributions, rasterize, render
 from incarnate.scene import Gaussians, Mesh
+from incarnate.scene.mesh import averaging
 
 Progress = Callable[[int, int], None]
 
@@ -51,7 +53,7 @@ def fit_silhouette(
     directions: Float[Tensor, "v 3"],
     stiffness: Float[Tensor, " v"],
     anchors: tuple[Int[Tensor, "n 3"], Float[Tensor, "n 3"]],
-    laplacian: csr_array,
+    faces: Int[Tensor, "f 3"],
     target: Target,
     weights: SilhouetteWeights,
     progress: Progress,
@@ -59,7 +61,7 @@ def fit_silhouette(
     """Metres by which each vertex leaves the body along `directions` so that alpha meets the matte.
 
     `stiffness` of 1 is cloth, more is held closer to the body. `anchors` are the three vertices and
-    barycentrics of the Gaussians that stand for the surface; `laplacian` is sparse (v v).
+    barycentrics of the Gaussians that stand for the surface of triangles `faces`.
     """
     corners, barycentrics = anchors
     spacing = _spacing(base, corners, barycentrics)
@@ -71,11 +73,11 @@ def fit_silhouette(
         base.new_full((count,), 4.0),
         base.new_ones(count, 1),
     )
+    laplacian = diags_array(np.ones(len(base), np.float32)) - averaging(faces, len(base))
     stiff = (laplacian.T @ laplacian).tocsr()
     heights = torch.zeros(len(base), requires_grad=True)
-    optimizer = torch.optim.Adam([heights], lr=weights.lr)
+    descent = _Adam([(heights, weights.lr)])
     for step in range(weights.steps):
-        optimizer.zero_grad()
         vertices = base + heights[:, None] * directions
         means = (vertices[corners] * barycentrics[..., None]).sum(1)
         alpha = render(replace(look, means=means), target.camera).alpha
@@ -86,7 +88,7 @@ def fit_silhouette(
             + weights.offset_weight * (stiffness * heights.square()).mean()
         )
         loss.backward()
-        optimizer.step()
+        descent.step()
         with torch.no_grad():
             heights.clamp_(-0.02, weights.max_offset)
         progress(step + 1, weights.steps)
@@ -181,11 +183,7 @@ def fit_appearance(
         (spins, weights.spin_lr),
         (fade, weights.opacity_lr),
     ]
-    optimizer = torch.optim.Adam([{"params": [p], "lr": lr} for p, lr in rates])
-    decay = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: 0.1 ** (max(0.0, step / weights.steps - 0.4) / 0.6)
-    )
-
+    descent = _Adam(rates)
     anchors = Anchors.of(discs, frames)
 
     def current() -> Discs:
@@ -201,7 +199,6 @@ def fit_appearance(
 
     for step in range(weights.steps):
         target = targets[step % len(targets)]
-        optimizer.zero_grad()
         background = torch.rand(3, generator=rng)
         view = render(anchors.placed(current()), target.camera, background)
         truth = target.rgb + (1 - target.alpha[..., None]) * background
@@ -211,8 +208,7 @@ def fit_appearance(
         if (step // len(targets)) % weights.ssim_every == 0:
             loss = loss + weights.ssim_weight * (1 - ssim(view.rgb, truth))
         loss.backward()
-        optimizer.step()
-        decay.step()
+        descent.step(0.1 ** (max(0.0, step / weights.steps - 0.4) / 0.6))
         progress(step + 1, weights.steps)
     with torch.no_grad():
         return put_back(everyone, ids, current())
@@ -240,15 +236,41 @@ def smoothstep(x: Tensor, low: float, high: float) -> Tensor:
     return x * x * (3 - 2 * x)
 
 
-def graph_laplacian(faces: Int[Tensor, "f 3"], num_vertices: int) -> csr_array:
-    """Sparse I - D^-1 A over the edges of triangles; rows without edges are zero."""
-    corners = faces.numpy()
-    pairs = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
-    pairs = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
-    degree = np.bincount(pairs[:, 0], minlength=num_vertices)
-    shape = (num_vertices, num_vertices)
-    links = csr_array((1 / degree[pairs[:, 0]].astype(np.float32), pairs.T), shape=shape)
-    return (diags_array((degree > 0).astype(np.float32)) - links).tocsr()
+class _Adam:
+    """Adam with a rate for each parameter.
+
+    torch.optim.Adam does the same, but its first step imports torch's compiler, which takes 2 s.
+    """
+
+    def __init__(self, rates: list[tuple[Tensor, float]]) -> None:
+        self._rates = rates
+        self._averages = [torch.zeros_like(parameter) for parameter, _ in rates]
+        self._squares = [torch.zeros_like(parameter) for parameter, _ in rates]
+        self._counts = [torch.zeros(()) for _ in rates]
+
+    @torch.no_grad()
+    def step(self, share: float = 1.0) -> None:
+        """Moves all parameters by `share` of their rates down their gradients, and clears these."""
+        for k, (parameter, lr) in enumerate(self._rates):
+            if parameter.grad is None:
+                continue
+            adam(
+                [parameter],
+                [parameter.grad],
+                [self._averages[k]],
+                [self._squares[k]],
+                [],
+                [self._counts[k]],
+                fused=True,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=share * lr,
+                weight_decay=0.0,
+                eps=1e-8,
+                maximize=False,
+            )
+            parameter.grad = None
 
 
 def _spacing(vertices: Tensor, corners: Tensor, barycentrics: Tensor) -> Float[Tensor, " n"]:

@@ -33,7 +33,6 @@ from incarnate.fit import (
     Target,
     fit_appearance,
     fit_silhouette,
-    graph_laplacian,
     observed,
 )
 from incarnate.perception.track import Track
@@ -51,6 +50,8 @@ class OneShot:
     """Pixels of the person's longer side in the pictures learnt from."""
     head_side: int = 512
     """Pixels of the square picture of the head learnt from."""
+    matte_pixels: int = 1_000_000
+    """Pixels at which the person is cut out of the photo."""
     silhouette: SilhouetteWeights = SilhouetteWeights()
     appearance: AppearanceWeights = AppearanceWeights()
     seed: int = 0
@@ -58,10 +59,16 @@ class OneShot:
 
 
 PRESETS = {
-    "tiny": OneShot(3000, 160, 96, SilhouetteWeights(steps=15), AppearanceWeights(steps=12)),
-    "draft": OneShot(40_000, 640, 320, SilhouetteWeights(steps=40), AppearanceWeights(steps=40)),
+    "tiny": OneShot(
+        3000, 160, 96, 300_000, SilhouetteWeights(steps=15), AppearanceWeights(steps=12)
+    ),
+    "draft": OneShot(
+        40_000, 640, 320, 300_000, SilhouetteWeights(steps=40), AppearanceWeights(steps=40)
+    ),
     "normal": OneShot(),
-    "high": OneShot(200_000, 1500, 768, SilhouetteWeights(steps=90), AppearanceWeights(steps=250)),
+    "high": OneShot(
+        200_000, 1500, 768, 1_000_000, SilhouetteWeights(steps=90), AppearanceWeights(steps=250)
+    ),
 }
 
 
@@ -133,7 +140,7 @@ def let_out(config, track: Track, pictures: Pictures, body: Anny, where, bones, 
         directions,
         tailor.stiffness(where),
         (corners[faces], barycentrics),
-        graph_laplacian(body.faces, len(rest)),
+        body.faces,
         pictures.coarse,
         config.silhouette,
         report.step,
@@ -191,7 +198,9 @@ def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, track: T
         confidence[(points.segments == garments.HAND) & mine & (not seen)] = 0
     worn = garments.outfit(points, lab, confidence)
     labels = garments.labelled(points, worn, lab, confidence)
-    confidence = tailor.trusted(points, labels, lab, confidence)
+    view = torch.nn.functional.normalize(pictures.full.camera.center - gaussians.means, dim=1)
+    facing = (normals * view).sum(1).numpy().astype(np.float64)
+    confidence = tailor.trusted(points, labels, lab, confidence, facing)
     return worn, labels, Seen(rgb.numpy().astype(np.float64), confidence), points
 
 

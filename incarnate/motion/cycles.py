@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
 
 from incarnate.motion.motion import Motion, grounded
 from incarnate.motion.presets import ATTITUDES, Arm, Attitude, Leg, attitude_pose
@@ -19,6 +18,8 @@ _FOOT = (16.0, 0.0, 0.0, -14.0, -48.0, -34.0, 8.0, 16.0)
 
 def walk_cycle(fps: float = 30.0, seconds: float = 1.1) -> Motion:
     """One cycle of walking on the spot, two steps; its first frame follows its last."""
+    from scipy.interpolate import CubicSpline  # A second to import, for those who walk.
+
     curves = [CubicSpline(_GAIT, values, bc_type="periodic") for values in (_HIP, _KNEE, _FOOT)]
     count = max(2, round(seconds * fps))
     frames = []

@@ -71,8 +71,8 @@ def contributions(
     )
     with torch.enable_grad():
         seen = splatter(backend)(bare, camera, None).rgb[..., 0]
-    weights = torch.ones_like(seen) if pixels is None else pixels
-    return torch.autograd.grad(seen, ones, weights)[0][:, 0]
+    total = (seen if pixels is None else seen * pixels).sum()
+    return torch.autograd.grad(total, ones)[0][:, 0]
 
 
 def splatter(name: Backend) -> Splatter:
