@@ -20,6 +20,7 @@ from incarnate.avatars.surface import Anchors, Discs, Frames, picked, placed, pu
 from incarnate.cameras import Camera
 from incarnate.losses import ssim
 from incarnate.render import contributions, rasterize, render
+from incarnate.rotations import between, matrix_to_quat
 from incarnate.scene import Gaussians, Mesh
 from incarnate.scene.mesh import averaging
 
@@ -43,9 +44,12 @@ class SilhouetteWeights:
     steps: int = 80
     lr: float = 0.0015
     """Metres a step."""
-    laplacian_weight: float = 2e3
-    offset_weight: float = 20.0
+    laplacian_weight: float = 1e3
+    offset_weight: float = 10.0
     max_offset: float = 0.12
+
+
+OVERHANG = 2.0  # Pixels by which overlapping discs seen edge on reach past their surface; measured.
 
 
 def fit_silhouette(
@@ -66,10 +70,15 @@ def fit_silhouette(
     corners, barycentrics = anchors
     spacing = _spacing(base, corners, barycentrics)
     count = len(corners)
+    normals = (directions[corners] * barycentrics[..., None]).sum(1)
+    normals = torch.nn.functional.normalize(normals, dim=1)
+    # Flat and a little inside: else they reached past the outline, and the body would shrink.
+    inside = OVERHANG * target.camera.local(base)[:, 2].median() / target.camera.intrinsics[0, 0]
+    flat = torch.stack([spacing, spacing, 0.1 * spacing], 1)
     look = Gaussians(
         base[:1].expand(count, 3),
-        base.new_tensor([1.0, 0, 0, 0]).expand(count, 4).contiguous(),
-        spacing.log()[:, None].expand(count, 3).contiguous(),
+        matrix_to_quat(between(base.new_tensor([0, 0, 1.0]).expand_as(normals), normals)),
+        flat.log(),
         base.new_full((count,), 4.0),
         base.new_ones(count, 1),
     )
@@ -79,7 +88,7 @@ def fit_silhouette(
     descent = _Adam([(heights, weights.lr)])
     for step in range(weights.steps):
         vertices = base + heights[:, None] * directions
-        means = (vertices[corners] * barycentrics[..., None]).sum(1)
+        means = (vertices[corners] * barycentrics[..., None]).sum(1) - inside * normals
         alpha = render(replace(look, means=means), target.camera).alpha
         bend = torch.from_numpy(stiff @ heights.detach().numpy())  # Half the gradient of |L h|^2.
         loss = (
@@ -114,7 +123,8 @@ def observed(
     facing = (normals * view).sum(1)
     depth = rasterize(mesh, camera).depth
     far = torch.where(depth > 0, depth, torch.full_like(depth, 1e3))
-    nearest = -max_pool2d(-far[None, None], 2 * reach + 1, 1, reach)[0, 0]
+    rows = max_pool2d(-far[None, None], (2 * reach + 1, 1), 1, (reach, 0))
+    nearest = -max_pool2d(rows, (1, 2 * reach + 1), 1, (0, reach))[0, 0]
     behind = local[:, 2] - sampled(nearest[..., None], pixels)[:, 0]
     hidden = local[:, 2] - sampled(far[..., None], pixels, "nearest")[:, 0]
     inside = (pixels >= 0).all(1) & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)

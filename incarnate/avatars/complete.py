@@ -119,7 +119,7 @@ def _course(where: Anatomy, lab: ndarray, sources: ndarray) -> tuple[ndarray, nd
     since what is worn open or printed in front does not go round to the back."""
     row = _row(where)[sources]
     colors = lab[sources]
-    weight = np.where(_inner(where, sources), 0.1, 1.0)
+    weight = np.where(_inner(where, sources), 0.1, 1.0) * _usual(colors)
     edges = np.unique(np.quantile(row, np.linspace(0, 1, NUM_ROWS + 1)))
     if len(edges) < 3:
         return np.median(colors, axis=0)[None], row[:1]
@@ -130,6 +130,14 @@ def _course(where: Anatomy, lab: ndarray, sources: ndarray) -> tuple[ndarray, nd
         course.append(_weighted_median(colors[inside], weight[inside]))
         rows.append(row[inside].mean())
     return gaussian_filter1d(np.array(course), 2.0, axis=0, mode="nearest"), np.array(rows)
+
+
+def _usual(colors: ndarray) -> Float[ndarray, " n"]:
+    """Weights that prefer, where a row's colours disagree, those which all rows share: the others
+    are shadows of arms, and edges of what is worn next to it."""
+    middle = np.median(colors, axis=0)
+    spread = 1.5 * np.median(np.abs(colors - middle), axis=0) + [3, 1, 1]
+    return 1 / (1 + (((colors - middle) / spread) ** 2).sum(1))
 
 
 def _inner(where: Anatomy, sources: ndarray) -> ndarray:
