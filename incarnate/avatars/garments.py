@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
+from incarnate.avatars import hair
 from incarnate.body.body import PARTS, Body
 from incarnate.motion.arkit import ARKIT_NAMES
 
@@ -156,9 +157,9 @@ def outfit(where: Anatomy, lab: Float[ndarray, "n 3"], weight: Float[ndarray, " 
     hem = _border(where, lab, weight, legs, hips, skin, unseen=2.0)
     feet = (where.segments == FOOT) & (weight > 0)
     shod = feet.sum() < 30 or np.median(skin.distance(lab[feet])) > 3.0
-    hair = hair_color(where, lab, weight, skin)
-    hair_end = _hair_end(where, lab, weight, hair) if hair is not None else np.inf
-    return Outfit(sleeve, hem, waist, bool(shod), hair_end, hair is None, bool(hips.any()))
+    color = hair_color(where, lab, weight, skin)
+    hair_end = _hair_end(where, lab, weight, color) if color is not None else np.inf
+    return Outfit(sleeve, hem, waist, bool(shod), hair_end, color is None, bool(hips.any()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,28 +218,50 @@ def labelled(
     if not worn.bald:
         _mark_hair(labels, where, worn, lab, weight, skin)
     neck_bottom = _height(where, NECK, 0.1)
-    collar = (segments == TORSO) & (y > neck_bottom - 0.16) & (weight > 0.3) & (labels == TOP)
-    cloth = _model_of(lab[(segments == TORSO) & (weight > 0.5) & (labels == TOP)])
-    labels[collar & (skin.distance(lab) < 2.2) & (skin.distance(lab) < cloth.distance(lab))] = SKIN
+    collar = np.flatnonzero(
+        (segments == TORSO) & (y > neck_bottom - 0.16) & (labels == TOP) & (where.fixed < 0)
+    )
+    if len(collar):
+        cloth = _model_of(lab[(segments == TORSO) & (weight > 0.5) & (labels == TOP)])
+        like_skin = skin.distance(lab[collar])
+        bare = (like_skin < 2.2) & (like_skin < cloth.distance(lab[collar]))
+        square = np.clip(where.normals[collar, 2] / 0.4, 0, 1)  # A slant mixes hair and background.
+        seen = np.where(weight[collar] > 0.3, square, 0)
+        labels[collar[hair.border(where.points[collar], np.zeros(len(bare)), bare, seen)]] = SKIN
     return np.where(where.fixed >= 0, where.fixed, labels)
 
 
 def _mark_hair(labels, where: Anatomy, worn: Outfit, lab, weight, skin: SkinModel) -> None:
-    hair = hair_color(where, lab, weight, skin)
+    color = hair_color(where, lab, weight, skin)
     head, y = where.segments == HEAD, where.points[:, 1]
-    labels[head & (where.scalp > 0.5)] = HAIR
-    if hair is None:
+    if color is None:
+        labels[head & (where.scalp > 0.5)] = HAIR
         return
-    like_hair = np.linalg.norm((lab - hair) * [0.6, 1, 1], axis=1)
+    like_hair = np.linalg.norm((lab - color) * [0.6, 1, 1], axis=1)
     like_skin = skin.distance(lab)
-    seen = head & (weight > 0.3) & (where.scalp > 0.02)
-    labels[seen] = np.where(like_hair[seen] / 8 < like_skin[seen], HAIR, SKIN)
-    behind = (where.normals[:, 2] < 0.2) & np.isin(where.segments, (NECK, TORSO, HEAD, ARM))
-    behind &= (where.points[:, 2] < _depth(where)) & (where.along < 0.2)
+    bearing = np.flatnonzero(head & (where.fixed < 0) & (where.scalp > 0.02))
+    labels[bearing] = np.where(
+        hair.border(
+            where.points[bearing],
+            hair.grown(where.scalp[bearing]),
+            like_hair[bearing] / 8 < like_skin[bearing],
+            np.clip((weight[bearing] - 0.2) / 0.3, 0, 1),
+        ),
+        HAIR,
+        SKIN,
+    )
+    labels[hanging(where, worn.hair_end)] = HAIR
     width = np.abs(where.points[head, 0]).max() * 1.15
-    labels[behind & (y > worn.hair_end) & (np.abs(where.points[:, 0]) < width)] = HAIR
     falls = np.isin(where.segments, (NECK, TORSO)) & (weight > 0.3) & (y > worn.hair_end - 0.02)
     labels[falls & (like_hair < 14) & (like_skin > 2) & (np.abs(where.points[:, 0]) < width)] = HAIR
+
+
+def hanging(where: Anatomy, hair_end: float) -> Bool[ndarray, " n"]:
+    """Which points long hair covers behind, below where it grows; none if it is short."""
+    width = np.abs(where.points[where.segments == HEAD, 0]).max() * 1.15
+    behind = (where.normals[:, 2] < 0.2) & np.isin(where.segments, (NECK, TORSO, HEAD, ARM))
+    behind &= (where.points[:, 2] < _depth(where)) & (where.along < 0.2) & (where.fixed < 0)
+    return behind & (where.points[:, 1] > hair_end) & (np.abs(where.points[:, 0]) < width)
 
 
 def vertex_normals(
@@ -346,13 +369,13 @@ def _waist(where: Anatomy, lab, weight, crotch: float, neck: float) -> float:
     return best
 
 
-def _hair_end(where: Anatomy, lab, weight, hair) -> float:
+def _hair_end(where: Anatomy, lab, weight, color) -> float:
     """How far down beside the neck hair-coloured points go on, in slices of 2 cm from the chin."""
     neck = where.segments == NECK
     chin = float(np.quantile(where.points[neck, 1], 0.75))
     beside = np.isin(where.segments, (NECK, TORSO)) & (weight > 0.3)
     beside &= (np.abs(where.points[:, 0]) > 0.045) & (np.abs(where.points[:, 0]) < 0.14)
-    like = np.linalg.norm((lab - hair) * [0.6, 1, 1], axis=1) < 13
+    like = np.linalg.norm((lab - color) * [0.6, 1, 1], axis=1) < 13
     end = chin
     while end > chin - 0.7:
         mine = beside & (where.points[:, 1] < end) & (where.points[:, 1] >= end - 0.02)

@@ -5,17 +5,23 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from scipy.sparse import coo_matrix
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from incarnate.avatars import garments
 from incarnate.avatars.garments import BOTTOM, SHOES, SKIN, TOP, Anatomy, Outfit
-from incarnate.avatars.surface import Discs
+from incarnate.avatars.surface import Discs, picked, put_back
 from incarnate.body.body import Body
+from incarnate.scene.mesh import averaging
 
 UNSEEN_LOOSENESS = 0.012  # Metres of cloth and shoe about legs that the photo does not show.
+
+TEETH = garments.LABELS.index("teeth")  # What is numbered from here on lies in the mouth.
+INNER = [garments.LABELS.index(name) for name in ("tongue", "mouth")]
+LASH_LINE = 0.001  # Metres.
+SQUARE = 0.65  # Cosine from which on a picture's view of skin is taken as it is.
 
 
 def resampled(
@@ -38,7 +44,7 @@ def stiffness(where: Anatomy) -> Float[Tensor, " v"]:
     """How hard each vertex holds to the body: cloth 1, hair less, face, hands and feet more."""
     hold = np.ones(len(where.points))
     head = where.segments == garments.HEAD
-    hold[head] = 30 - 29.8 * where.scalp[head].clip(0, 1) ** 0.5
+    hold[head] = 300 * np.exp(-7.3 * where.scalp[head].clip(0, 1) ** 0.3)
     hold[where.segments == garments.HAND] = 40
     hold[where.segments == garments.FOOT] = 2
     hold[where.fixed >= 0] = 1e4
@@ -52,40 +58,13 @@ def density(where: Anatomy) -> Float[Tensor, " v"]:
     front = head & (where.normals[:, 2] > 0)
     dense[head] = 3
     dense[front & (where.scalp < 0.5)] = 9
+    dense += 27 * where.lids * (where.fixed < 0)
     dense[where.segments == garments.HAND] = 3
     dense[where.fixed == garments.LABELS.index("eye")] = 16
     dense[where.fixed == garments.LABELS.index("mouth")] = 2
     dense[where.fixed == garments.LABELS.index("lashes")] = 0
     forward = np.where(where.normals[:, 2] > -0.2, 1.6, 0.8)
     return torch.tensor(dense * np.where(head | (where.fixed >= 0), 1, forward)).float()
-
-
-def hair_behind(
-    heights: Float[Tensor, " v"],
-    facing: Float[Tensor, " v"],
-    where: Anatomy,
-    faces: Int[Tensor, "f 3"],
-) -> Float[Tensor, " v"]:
-    """Heights with the hair's thickness at the outline carried to the back of the head.
-
-    A front photo shows how far hair stands off at the crown and the sides and nothing of it behind.
-    """
-    scalp = torch.tensor(where.scalp).float()
-    tall = torch.tensor(where.points[:, 1]).float()
-    upper = tall > tall[scalp > 0.5].quantile(0.4) if (scalp > 0.5).any() else scalp > 2
-    rim = (scalp > 0.5) & (facing.abs() < 0.45) & upper
-    if rim.sum() < 10:
-        return heights
-    thick = heights[rim].quantile(0.65)
-    unseen = scalp * ((0.5 - facing) / 0.5).clamp(0, 1)
-    target = torch.maximum(heights, thick)
-    raised = heights + unseen * (target - heights)
-    mean = _averaging(faces.numpy(), len(heights))
-    smooth = raised.numpy()
-    blend = (scalp.numpy() > 0.02).astype(float)
-    for _ in range(20):
-        smooth = smooth + blend * 0.5 * (mean @ smooth - smooth)
-    return torch.tensor(smooth).float()
 
 
 def shaped_clothes(
@@ -102,7 +81,7 @@ def shaped_clothes(
     """
     points = (rest + offsets).numpy().astype(np.float64)
     cloth = _worn(where, worn)
-    mean = _averaging(faces.numpy(), len(points))
+    mean = averaging(faces, len(points))
     smooth = points.copy()
     sweeps = np.where(where.segments == garments.FOOT, 40, 12) * (cloth > 0)
     for sweep in range(40):
@@ -117,7 +96,7 @@ def shaped_clothes(
 
 def hung(weights: Float[Tensor, "v j"], body: Body, where: Anatomy) -> Float[Tensor, "v j"]:
     """Skinning weights; the body's own, smoothed a little where cloth bridges a joint."""
-    mean = _averaging(body.faces.numpy(), len(weights))
+    mean = averaging(body.faces, len(weights))
     cloth = np.isin(where.segments, (garments.TORSO, garments.LEG)) & (where.fixed < 0)
     smooth = weights.numpy().astype(np.float64)
     for _ in range(6):
@@ -130,16 +109,21 @@ def trusted(
     labels: Int[ndarray, " n"],
     lab: Float[ndarray, "n 3"],
     confidence: Float[ndarray, " n"],
+    facing: Float[ndarray, " n"],
 ) -> Float[ndarray, " n"]:
     """Confidence, less where a point's colour is not its material's: a hand's skin on the trousers,
-    trousers on the hand, eye on a lid."""
+    trousers on the hand, eye on a lid, hair or background on a cheek seen at a slant.
+
+    `facing` is the cosine between normal and view.
+    """
     skin = garments.skin_model(where, lab, confidence)
     like_skin = skin.distance(lab)
     trusted = confidence.copy()
+    trusted[np.isin(where.fixed, INNER)] = 0
     bare = (labels == SKIN) & np.isin(where.segments, (garments.HAND, garments.ARM, garments.LEG))
     trusted[bare] *= np.clip((3.5 - like_skin[bare]) / 1.0, 0, 1)
-    dirty = (where.lids > 0.3) & (labels == SKIN)
-    trusted[dirty] *= np.clip((1.9 - like_skin[dirty]) / 0.6, 0, 1)
+    _doubt_lids(trusted, where, labels, lab)
+    _doubt_slanted(trusted, where, labels, lab, facing)
     for label in (TOP, BOTTOM, SHOES):
         mine = (labels == label) & (confidence > 0.3)
         if mine.sum() < 50:
@@ -152,6 +136,102 @@ def trusted(
             alien |= mine & (like > 5)  # Trousers are plain; what hides them is not.
         trusted[alien] = 0
     return trusted
+
+
+def _doubt_lids(trusted, where: Anatomy, labels, lab) -> None:
+    """Lowers trust in lids that are unlike the skin around their eye, which a plane in Lab over
+    breadth and height describes: there lie iris, lashes and white of the photo's open eye."""
+    for side in (where.left, ~where.left):
+        mine = np.flatnonzero((where.lids > 0.02) & (labels == SKIN) & side)
+        sure = trusted[mine] > 0.5
+        if sure.sum() < 60:
+            trusted[mine[where.lids[mine] > 0.3]] = 0
+            continue
+        ring = mine[sure & (where.lids[mine] < 0.4)]
+        plane = np.column_stack([np.ones(len(where.points)), where.points[:, :2]])
+        kept = ring
+        for _ in range(4):
+            fit = np.linalg.lstsq(plane[kept], lab[kept], rcond=None)[0]
+            gap = np.linalg.norm((lab[ring] - plane[ring] @ fit) * [0.5, 1, 1], axis=1)
+            kept = ring[gap <= np.quantile(gap, 0.7)]
+        gap = np.linalg.norm((lab[mine] - plane[mine] @ fit) * [0.5, 1, 1], axis=1)
+        doubt = (where.lids[mine] / 0.3).clip(0, 1)
+        trusted[mine] *= 1 - doubt * np.clip((gap - 5) / 3, 0, 1)
+
+
+def _doubt_slanted(trusted, where: Anatomy, labels, lab, facing) -> None:
+    """Lowers trust in skin of head and neck that is seen at a slant and unlike the skin beside it
+    that is seen squarely: there lie loose hair, the rim of the matte, a collar."""
+    for segment in (garments.HEAD, garments.NECK):
+        mine = (where.segments == segment) & (labels == SKIN) & (trusted > 0)
+        square = np.flatnonzero(mine & (facing > SQUARE) & (trusted > 0.6))[::4]
+        slant = np.flatnonzero(mine & (facing <= SQUARE))
+        if len(square) < 60 or len(slant) == 0:
+            continue
+        near = np.asarray(KDTree(where.points[square]).query(where.points[slant], k=24)[1])
+        usual = np.median(lab[square][near], axis=1)
+        gap = np.linalg.norm((lab[slant] - usual) * [0.5, 1, 1], axis=1)
+        allowed = 4 + 8 * (facing[slant] / SQUARE).clip(0, 1)
+        trusted[slant] *= np.clip((1.5 * allowed - gap) / (0.5 * allowed), 0, 1)
+        trusted[slant] *= np.clip((facing[slant] - 0.2) / 0.3, 0, 1)
+
+
+def settled(learnt: Discs, start: Discs, where: Anatomy, confidence: Float[ndarray, " n"]) -> Discs:
+    """Learnt discs, less what makes sense in the photo's view alone.
+
+    Lids that the photo does not vouch for (but for their edge) and what lies in the mouth are as
+    they were: a blink or an open mouth shows them. Skin of the head that the photo does not vouch
+    for hardly shrinks, fades or moves, as what lies behind it would show from the side.
+    """
+    lids = (where.lids > 0.3) & (where.fixed < 0)
+    same = (lids & (confidence < 0.5) & ~_edge(where, lids)) | (where.fixed >= TEETH)
+    bare = np.isin(where.segments, (garments.HEAD, garments.NECK)) & (learnt.labels.numpy() == SKIN)
+    bare = torch.tensor(bare & (confidence < 0.5))
+    length = learnt.offsets.norm(dim=1, keepdim=True).clamp_min(1e-9)
+    calm = replace(
+        learnt,
+        offsets=learnt.offsets * (0.002 / length).clamp_max(1),
+        log_scales=torch.maximum(learnt.log_scales, start.log_scales - 0.3),
+        logit_opacities=torch.maximum(learnt.logit_opacities, start.logit_opacities - 0.5),
+    )
+    for some, source in ((bare, calm), (torch.tensor(same), start)):
+        ids = some.nonzero()[:, 0]
+        learnt = put_back(learnt, ids, picked(source, ids))
+    return learnt
+
+
+def _edge(where: Anatomy, lids: Bool[ndarray, " n"]) -> Bool[ndarray, " n"]:
+    """Which discs of the lids lie at the eye's opening: there the lashes are."""
+    eye = np.flatnonzero((where.fixed == garments.LABELS.index("eye")) & (where.normals[:, 2] > 0))
+    edge = np.zeros(len(lids), bool)
+    if not (lids.any() and len(eye)):
+        return edge
+    flat = where.points[:, :2]
+    covered = np.asarray(KDTree(flat[lids]).query(flat[eye])[0]) < LASH_LINE
+    if not covered.all():
+        edge[lids] = np.asarray(KDTree(flat[eye[~covered]]).query(flat[lids])[0]) < 2 * LASH_LINE
+    return edge
+
+
+def uncrowded(
+    labels: Int[ndarray, " n"],
+    lab: Float[ndarray, "n 3"],
+    confidence: Float[ndarray, " n"],
+    crowded: Bool[ndarray, " n"],
+) -> Float[ndarray, " n"]:
+    """Confidence, none where cloth beside an arm or hand that hides it in part (`crowded`) has not
+    the garment's own colour: there lie shadows, and what the hand holds."""
+    alone = confidence.copy()
+    for label in (TOP, BOTTOM):
+        mine = (labels == label) & (confidence > 0.3)
+        clear = mine & ~crowded
+        if clear.sum() < 200:
+            continue
+        middle = np.median(lab[clear], axis=0)
+        spread = np.median(np.abs(lab[clear] - middle), axis=0) * 1.5 + [12, 2, 2]
+        like = np.sqrt((((lab - middle) / spread) ** 2).sum(1))
+        alone[mine & crowded] *= np.clip(3.5 - like[mine & crowded], 0, 1)
+    return alone
 
 
 def sealed(discs: Discs, points: Anatomy) -> Discs:
@@ -170,14 +250,3 @@ def _worn(where: Anatomy, worn: Outfit) -> Float[ndarray, " v"]:
     cloth[where.segments == garments.FOOT] = worn.shod
     cloth[where.fixed >= 0] = 0
     return cloth
-
-
-def _averaging(faces: Int[ndarray, "f 3"], count: int):
-    """Sparse matrix that gives each vertex the mean of its neighbours (itself if it has none)."""
-    pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    pairs = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
-    links = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(count, count)).tocsr()
-    degree = np.asarray(links.sum(1)).ravel()
-    lonely = coo_matrix(((degree == 0) * 1.0, (np.arange(count),) * 2), shape=(count, count))
-    scale = coo_matrix((1 / np.maximum(degree, 1), (np.arange(count),) * 2), shape=(count, count))
-    return (scale.tocsr() @ links + lonely).tocsr()

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial import KDTree
 from torch import Tensor
 
-from incarnate.avatars import garments, tailor
+from incarnate.avatars import garments, hair, tailor
 from incarnate.avatars.color import to_lab
 from incarnate.avatars.complete import Seen, completed
 from incarnate.avatars.surface import (
@@ -27,6 +28,7 @@ from incarnate.avatars.surface import (
     triangle_frames,
 )
 from incarnate.body.anny import Anny
+from incarnate.cameras import Camera
 from incarnate.fit import (
     AppearanceWeights,
     SilhouetteWeights,
@@ -57,6 +59,8 @@ class OneShot:
     seed: int = 0
     """Same photo, seed and machine: same avatar."""
 
+
+HAND_ROOM = 0.07  # Metres around a hand in the picture within which clothes are not let out.
 
 PRESETS = {
     "tiny": OneShot(
@@ -101,7 +105,11 @@ def one_shot_one_talk(
     draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
     worn, _, _, _ = look(draft, drive, where, pictures, track)
     offsets = tailor.shaped_clothes(rest, offsets, body.faces, where, worn)
+    hanging = garments.hanging(where, worn.hair_end)
+    offsets = hair.curtain(rest, offsets, body.faces, hanging, where.scalp)
     weights = tailor.hung(weights, body, where)
+    head = body.smplx_joints["head"]
+    weights = hair.hung(weights, body.faces, head, where.points[:, 1], hanging, where.scalp)
     draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
     worn, labels, seen, points = look(draft, drive, where, pictures, track)
     colors = completed(points, labels, seen, np.random.default_rng(config.seed))
@@ -115,6 +123,7 @@ def one_shot_one_talk(
         drive,
         pictures,
         torch.tensor(seen.confidence).float(),
+        points,
         rng,
         report,
     )
@@ -138,7 +147,7 @@ def let_out(config, track: Track, pictures: Pictures, body: Anny, where, bones, 
     heights = fit_silhouette(
         posed,
         directions,
-        tailor.stiffness(where),
+        tailor.stiffness(where) + 1000 * behind_hands(pictures.coarse.camera, posed, where),
         (corners[faces], barycentrics),
         body.faces,
         pictures.coarse,
@@ -149,8 +158,19 @@ def let_out(config, track: Track, pictures: Pictures, body: Anny, where, bones, 
         dim=1, keepdim=True
     )
     facing = (garments.vertex_normals(posed, body.faces) * forward).sum(1)
-    heights = tailor.hair_behind(heights, facing, where, body.faces)
+    heights = hair.behind(heights, facing, where.points, where.scalp, body.faces)
     return heights[:, None] * normals
+
+
+def behind_hands(camera: Camera, posed: Tensor, where) -> Float[Tensor, " v"]:
+    """1 for vertices beside or behind a hand in the picture: the matte's outline there is the
+    hand's, and says nothing of the clothes."""
+    pixels = camera.project(posed)
+    reach = HAND_ROOM * camera.intrinsics[0, 0] / camera.local(posed)[:, 2]
+    hand = torch.tensor(where.segments == garments.HAND)
+    tree = KDTree(pixels[hand].numpy())
+    distance = torch.from_numpy(tree.query(pixels.numpy())[0]).float()
+    return ((1.5 - distance / reach) * 2).clamp(0, 1) * ~hand
 
 
 def scatter(
@@ -201,11 +221,14 @@ def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, track: T
     view = torch.nn.functional.normalize(pictures.full.camera.center - gaussians.means, dim=1)
     facing = (normals * view).sum(1).numpy().astype(np.float64)
     confidence = tailor.trusted(points, labels, lab, confidence, facing)
+    crowd = pictures.full.camera.height // 36
+    _, alone = observed(gaussians, normals, mesh, pictures.full, crowd)
+    confidence = tailor.uncrowded(labels, lab, confidence, (alone < 0.5 * sure).numpy())
     return worn, labels, Seen(rgb.numpy().astype(np.float64), confidence), points
 
 
 def refine(
-    config, avatar: SurfaceAvatar, drive: Drive, pictures: Pictures, confidence, rng, report
+    config, avatar: SurfaceAvatar, drive: Drive, pictures: Pictures, confidence, points, rng, report
 ):
     """The seen discs, fitted to the photo in its pose; the completed ones stay (Eq. 10)."""
     frames = triangle_frames(avatar.vertices(drive), avatar.body.faces)
@@ -220,6 +243,7 @@ def refine(
         rng,
         report.step,
     )
+    learnt = tailor.settled(learnt, there, points, confidence.numpy())
     discs = carried(learnt, frames, rest)
     return SurfaceAvatar(avatar.body, avatar.betas, avatar.vertex_offsets, avatar.weights, discs)
 
