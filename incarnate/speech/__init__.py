@@ -1,0 +1,39 @@
+"""Speech becomes motion.
+
+    speech = say("Hello there.")                                # or, from a recording:
+    phonemes = transcribed(sound_blocks(path))                  # ... aligned(read_sound(path), text)
+    motion = spoken(speech.waveform, speech.phonemes, Speaking("lively"), seed=0)
+
+A long recording goes through `performed` block by block, in constant memory.
+"""
+
+from incarnate.speech.alignment import aligned
+from incarnate.speech.cues import LOOK_AHEAD, Heard, heard
+from incarnate.speech.manner import MANNERS, Manner, Style
+from incarnate.speech.performance import Speaking, performed, spoken
+from incarnate.speech.phonemes import Phoneme
+from incarnate.speech.recognition import LIVE, Listener, hama_loads, recognized, transcribed
+from incarnate.speech.synthesis import Speech, say
+from incarnate.speech.visemes import MOUTH
+
+__all__ = [
+    "LIVE",
+    "LOOK_AHEAD",
+    "MANNERS",
+    "MOUTH",
+    "Heard",
+    "Listener",
+    "Manner",
+    "Phoneme",
+    "Speaking",
+    "Speech",
+    "Style",
+    "aligned",
+    "hama_loads",
+    "heard",
+    "performed",
+    "recognized",
+    "say",
+    "spoken",
+    "transcribed",
+]

@@ -1,0 +1,134 @@
+"""Beats of the hands: lifted at an accent, struck at the accents that follow, laid down to rest.
+
+A gesture is a pair of attitudes of an arm, held and struck. Every attitude keeps a hand on its own
+side of the body and before the belly or beside the thigh; between two, an arm takes the mean of
+their joints' turns, which stays in the space they share (tests measure it on the body).
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import roma
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from incarnate.motion.presets import RELAXED, Arm, Attitude, Hand, attitude_pose
+from incarnate.motion.skeleton import SMPLX_JOINTS
+from incarnate.speech.cues import Cue
+from incarnate.speech.manner import Manner
+from incarnate.speech.springs import Spring, chance
+
+_LOOSE = Hand(14.0, 17.0, 21.0, 24.0, 6.0, 8.0, 18.0, 2.0)
+_OFFER = Hand(6.0, 8.0, 12.0, 15.0, 4.0, 4.0, 8.0, 5.0)
+_PRECISE = Hand(38.0, 26.0, 22.0, 22.0, 26.0, 42.0, 6.0, 2.0)
+
+ARMS: dict[str, Arm] = {
+    "side": Arm((0.20, -1.0, -0.04), (0.10, -1.0, 0.26), hand=RELAXED),
+    "home": Arm((0.26, -1.0, 0.10), (-0.22, -0.14, 1.0), (-0.85, -0.35, -0.1), hand=_LOOSE),
+    "up": Arm((0.26, -1.0, 0.18), (-0.18, 0.26, 1.0), (-0.85, -0.30, 0.1), hand=_LOOSE),
+    "down": Arm((0.27, -1.0, 0.16), (-0.10, -0.34, 1.0), (-0.75, -0.62, -0.1), hand=_LOOSE),
+    "open": Arm((0.34, -1.0, 0.16), (0.22, -0.06, 1.0), (-0.30, 0.95, 0.15), hand=_OFFER),
+    "wide": Arm((0.50, -1.0, 0.12), (0.62, 0.06, 0.85), (-0.30, 0.85, 0.35), hand=_OFFER),
+    "pinch": Arm((0.27, -1.0, 0.18), (-0.14, 0.22, 1.0), (-0.92, -0.20, 0.1), hand=_PRECISE),
+    "press": Arm((0.28, -1.0, 0.20), (-0.04, -0.12, 1.0), (-0.25, -0.95, 0.1), hand=_OFFER),
+}  # fmt: skip
+"""Attitudes of the left arm; the right one mirrors them."""
+_NAMES = tuple(ARMS)
+_PAIRS = (("up", "down"), ("home", "open"), ("pinch", "down"), ("up", "press"), ("home", "wide"))
+_SIDED = tuple(
+    tuple(
+        j
+        for j, name in enumerate(SMPLX_JOINTS)
+        if name.startswith(side)
+        and name.split("_")[1].rstrip("123")
+        in ("collar", "shoulder", "elbow", "wrist", "index", "middle", "pinky", "ring", "thumb")
+    )
+    for side in ("left", "right")
+)
+_LIFT, _LOWER = 6.0, 4.2  # Quickness of raising the hands and of laying them down.
+_HELD = 0.24  # Seconds that a beat stays struck.
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What the hands remember from frame to frame; both sides left first."""
+
+    shares: tuple[tuple[Spring, ...], tuple[Spring, ...]] = (
+        tuple(Spring(float(name == "side")) for name in _NAMES),
+        tuple(Spring(float(name == "side")) for name in _NAMES),
+    )
+    """How much of each attitude an arm is in; they sum to 1."""
+    pair: int = -1
+    """Which of the pairs; -1 while the hands rest."""
+    active: tuple[bool, bool] = (True, True)
+    since: float = -9.0
+    """When the gesture, or the rest, began."""
+    struck: float = -9.0
+    size: float = 0.0
+    count: int = 0
+
+
+def beaten(hands: Hands, cue: Cue, manner: Manner, seed: int, step: float) -> Hands:
+    """The next frame."""
+    hands = _decided(hands, cue, manner, seed)
+    now = cue.seconds
+    up = hands.pair >= 0
+    blow = hands.size if up and now - hands.struck < _HELD else 0.0
+    quick = _LOWER if not up else manner.stroke if now - hands.since > 0.45 else _LIFT
+    sides = []
+    for side, active in zip(hands.shares, hands.active, strict=True):
+        target = dict.fromkeys(_NAMES, 0.0)
+        if up and active:
+            held, stroke = _PAIRS[hands.pair]
+            target[held], target[stroke] = 1 - blow, blow
+        else:
+            target["side"] = 1.0
+        sides.append(
+            tuple(s.towards(target[n], quick, step) for n, s in zip(_NAMES, side, strict=True))
+        )
+    return replace(hands, shares=(sides[0], sides[1]))
+
+
+def _decided(hands: Hands, cue: Cue, manner: Manner, seed: int) -> Hands:
+    now = cue.seconds
+    if hands.pair >= 0:
+        tired = now - hands.since > manner.gesture_longest * (
+            0.6 + 0.4 * chance(f"{seed}:long:{hands.count}")
+        )
+        if tired or (cue.ends and chance(f"{seed}:lay:{hands.count}:{now:.2f}") < 0.75):
+            return replace(hands, pair=-1, since=now)
+        if cue.accent > 0.6 and now - hands.struck > 0.42:
+            size = manner.gesture_size * min(1.0, 0.55 + 0.4 * cue.accent)
+            return replace(hands, struck=now, size=size)
+        return hands
+    rested = now - hands.since > manner.gesture_rest
+    key = f"{seed}:gesture:{hands.count}"
+    if not (cue.accent > 0.6 and rested):
+        return hands
+    if chance(key + ":do") > manner.gesture_chance:
+        return replace(hands, since=now, count=hands.count + 1)
+    pair = int(chance(key + ":which") * len(_PAIRS))
+    side = chance(key + ":side")
+    active = (side < 0.55, side < 0.35 or side >= 0.55)  # Both, the left or the right hand.
+    return replace(
+        hands, pair=pair, active=active, since=now, struck=now + 9, count=hands.count + 1
+    )
+
+
+def arm_turns(shares: Float[Tensor, "f 2 k"]) -> tuple[tuple[int, ...], Float[Tensor, "f m 3 3"]]:
+    """Which joints of the pose the arms own, and their local rotations, left then right."""
+    parts = []
+    for side, joints in enumerate(_SIDED):
+        keys = _key_quats()[:, list(joints)]
+        mixed = torch.einsum("fk,kjq->fjq", shares[:, side].to(keys), keys)
+        parts.append(roma.unitquat_to_rotmat(mixed / mixed.norm(dim=-1, keepdim=True)))
+    return _SIDED[0] + _SIDED[1], torch.cat(parts, 1)
+
+
+@cache
+def _key_quats() -> Float[Tensor, "k 55 4"]:
+    poses = torch.stack([attitude_pose(Attitude(arm, arm)) for arm in ARMS.values()])
+    quats = roma.rotmat_to_unitquat(poses)
+    near = (quats * quats[1:2]).sum(-1, keepdim=True)
+    return torch.where(near < 0, -quats, quats)
