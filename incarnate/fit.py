@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.sparse import diags_array
+from scipy.sparse import csr_array, diags_array
+from scipy.spatial import KDTree
 from torch import Tensor
 from torch.nn.functional import grid_sample, max_pool2d
 from torch.optim.adam import adam
@@ -49,7 +50,7 @@ class SilhouetteWeights:
     max_offset: float = 0.12
 
 
-OVERHANG = 2.0  # Pixels by which overlapping discs seen edge on reach past their surface; measured.
+OVERHANG = 1.6  # Pixels by which overlapping discs seen edge on reach past their surface; measured.
 
 
 def fit_silhouette(
@@ -137,14 +138,17 @@ def observed(
     return color.clamp(0, 1), sure
 
 
+NEIGHBOURS = 6  # Of a disc, that it should resemble in what it learns.
+OFFSET_UNIT = 0.005  # Metres that count in L_lap as much as 1 in (logit) colour or log-scale.
 SHOWN = 0.02  # Pixels of blending weight from which a disc counts as seen.
 
 
 @dataclass(frozen=True)
 class AppearanceWeights:
-    """Losses on the photo (One Shot, One Talk, Eq. 10), the coupling of Eq. 8, and Adam's rates.
+    """Losses on the photo (One Shot, One Talk, Eq. 10), coupling and Laplacian (Eq. 8), and rates.
 
-    Of Eq. 7 and 8, the normal consistency and the Laplacian of Gaussian attributes are not here.
+    The paper's normal consistency (Eq. 7) is a matter of the mesh: its place is taken by the
+    Laplacian in `fit_silhouette`.
     """
 
     steps: int = 100
@@ -153,6 +157,8 @@ class AppearanceWeights:
     alpha_weight: float = 0.4
     coupling_weight: float = 2.0
     """L_MGC: metres by which Gaussians leave the mesh."""
+    laplacian_weight: float = 0.03
+    """L_lap: unevenness among neighbours of what is learnt of colour, size and offset."""
     isotropic: bool = False
     ssim_every: int = 2
     color_lr: float = 0.06
@@ -195,6 +201,7 @@ def fit_appearance(
     ]
     descent = _Adam(rates)
     anchors = Anchors.of(discs, frames)
+    unevenness = _unevenness(start.means[ids].detach())
 
     def current() -> Discs:
         grown = growth.mean(1, keepdim=True).expand(-1, 3) if weights.isotropic else growth
@@ -215,6 +222,9 @@ def fit_appearance(
         loss = weights.rgb_weight * (view.rgb - truth).abs().mean()
         loss = loss + weights.alpha_weight * (view.alpha - target.alpha).abs().mean()
         loss = loss + weights.coupling_weight * offsets.norm(dim=1).mean()
+        learnt = torch.cat([tint, growth, offsets / OFFSET_UNIT], 1)
+        bumps = torch.from_numpy(unevenness @ learnt.detach().numpy())
+        loss = loss + weights.laplacian_weight * 2 * (learnt * bumps).mean()  # Of |L x|^2.
         if (step // len(targets)) % weights.ssim_every == 0:
             loss = loss + weights.ssim_weight * (1 - ssim(view.rgb, truth))
         loss.backward()
@@ -244,6 +254,18 @@ def smoothstep(x: Tensor, low: float, high: float) -> Tensor:
     """0 below `low`, 1 above `high`, smooth between."""
     x = ((x - low) / (high - low)).clamp(0, 1)
     return x * x * (3 - 2 * x)
+
+
+def _unevenness(means: Float[Tensor, "n 3"]) -> csr_array:
+    """Sparse (n n) L^T L, L the difference of a point from the mean of its nearest neighbours."""
+    points, count = means.numpy(), len(means)
+    degree = min(NEIGHBOURS, count - 1)
+    near = np.asarray(KDTree(points).query(points, k=degree + 1, workers=-1)[1])
+    near = near.reshape(count, -1)[:, 1:]
+    share = np.full(near.size, 1 / max(degree, 1), np.float32)
+    ends = near.ravel(), np.arange(0, near.size + 1, degree)
+    laplacian = diags_array(np.ones(count, np.float32)) - csr_array((share, *ends), (count, count))
+    return (laplacian.T @ laplacian).tocsr()
 
 
 class _Adam:
