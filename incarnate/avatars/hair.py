@@ -14,9 +14,10 @@ from incarnate.scene.mesh import averaging
 
 NUM_NODES = 4000  # About one a 6 mm square of head: finer is strands, not hairline.
 NEIGHBOURS = 8
-SWEEPS = 60
-PRIOR = 0.03  # Pull towards what is usual; what is seen reaches some 4 cm beyond itself.
-MIRRORED = 0.3  # Pull towards what is seen on the other side.
+SWEEPS = 150
+PRIOR = 0.01  # Pull towards what is usual: what is seen reaches a few centimetres beyond itself.
+SEEN = 0.3  # Pull towards what is seen, beside 1 towards the neighbours: odd pixels do not fray it.
+MIRRORED = 0.1  # Pull towards what is seen on the other side.
 CARRIED = 0.04  # Metres over which the outline's height reaches back over the head.
 GROWS = 0.3  # Value of the scalp map on the usual hairline.
 
@@ -40,7 +41,8 @@ def border(
     share = np.bincount(owner, weight * seen, len(nodes)) / np.maximum(votes, 1e-9)
     hold = (votes / np.bincount(owner, minlength=len(nodes)).clip(1)).clip(0, 1)
     across = np.asarray(tree.query(nodes * [-1, 1, 1])[1])
-    pulls = np.stack([hold, MIRRORED * (1 - hold) * hold[across], np.full(len(nodes), PRIOR)])
+    mirrored = MIRRORED * (1 - hold) * hold[across]
+    pulls = np.stack([SEEN * hold, mirrored, np.full(len(nodes), PRIOR)])
     goal = (pulls * np.stack([share, share[across], usual[::step]])).sum(0)
     near = np.asarray(tree.query(nodes, k=min(NEIGHBOURS + 1, len(nodes)))[1])[:, 1:]
     field = goal / pulls.sum(0)

@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from incarnate.avatars import garments
-from incarnate.avatars.garments import BOTTOM, SHOES, SKIN, TOP, Anatomy, Outfit
+from incarnate.avatars.garments import BOTTOM, HAIR, SHOES, SKIN, TOP, Anatomy, Outfit
 from incarnate.avatars.surface import Discs, picked, put_back
 from incarnate.body.body import Body
 from incarnate.scene.mesh import averaging
@@ -171,33 +171,41 @@ def _doubt_slanted(trusted, where: Anatomy, labels, lab, facing) -> None:
         near = np.asarray(KDTree(where.points[square]).query(where.points[slant], k=24)[1])
         usual = np.median(lab[square][near], axis=1)
         gap = np.linalg.norm((lab[slant] - usual) * [0.5, 1, 1], axis=1)
-        allowed = 4 + 8 * (facing[slant] / SQUARE).clip(0, 1)
+        allowed = 5 + 10 * (facing[slant] / SQUARE).clip(0, 1)
         trusted[slant] *= np.clip((1.5 * allowed - gap) / (0.5 * allowed), 0, 1)
-        trusted[slant] *= np.clip((facing[slant] - 0.2) / 0.3, 0, 1)
 
 
 def settled(learnt: Discs, start: Discs, where: Anatomy, confidence: Float[ndarray, " n"]) -> Discs:
     """Learnt discs, less what makes sense in the photo's view alone.
 
     Lids that the photo does not vouch for (but for their edge) and what lies in the mouth are as
-    they were: a blink or an open mouth shows them. Skin of the head that the photo does not vouch
-    for hardly shrinks, fades or moves, as what lies behind it would show from the side.
+    they were: a blink or an open mouth shows them. Skin and hair of the head that the photo does
+    not vouch for hardly shrink or fade: what lies behind would show from the side.
     """
     lids = (where.lids > 0.3) & (where.fixed < 0)
-    same = (lids & (confidence < 0.5) & ~_edge(where, lids)) | (where.fixed >= TEETH)
-    bare = np.isin(where.segments, (garments.HEAD, garments.NECK)) & (learnt.labels.numpy() == SKIN)
-    bare = torch.tensor(bare & (confidence < 0.5))
-    length = learnt.offsets.norm(dim=1, keepdim=True).clamp_min(1e-9)
-    calm = replace(
-        learnt,
-        offsets=learnt.offsets * (0.002 / length).clamp_max(1),
-        log_scales=torch.maximum(learnt.log_scales, start.log_scales - 0.3),
-        logit_opacities=torch.maximum(learnt.logit_opacities, start.logit_opacities - 0.5),
-    )
-    for some, source in ((bare, calm), (torch.tensor(same), start)):
-        ids = some.nonzero()[:, 0]
+    same = (lids & (confidence < 0.3) & ~_edge(where, lids)) | (where.fixed >= TEETH)
+    head = np.isin(where.segments, (garments.HEAD, garments.NECK)) & (confidence < 0.5)
+    skin, hair = (head & (learnt.labels.numpy() == label) for label in (SKIN, HAIR))
+    for some, source in (
+        (skin, _calmed(learnt, start, 0.002, 0.3, 0.5)),
+        (hair, _calmed(learnt, start, 0.02, 0.6, 1.5)),  # Curls must reach the outline.
+        (same, start),
+    ):
+        ids = torch.tensor(some).nonzero()[:, 0]
         learnt = put_back(learnt, ids, picked(source, ids))
     return learnt
+
+
+def _calmed(learnt: Discs, start: Discs, metres: float, shrunk: float, faded: float) -> Discs:
+    """Discs moved, shrunk (log) and faded (logit) from their start by so much at most."""
+    move = learnt.offsets - start.offsets
+    length = move.norm(dim=1, keepdim=True).clamp_min(1e-9)
+    return replace(
+        learnt,
+        offsets=start.offsets + move * (metres / length).clamp_max(1),
+        log_scales=torch.maximum(learnt.log_scales, start.log_scales - shrunk),
+        logit_opacities=torch.maximum(learnt.logit_opacities, start.logit_opacities - faded),
+    )
 
 
 def _edge(where: Anatomy, lids: Bool[ndarray, " n"]) -> Bool[ndarray, " n"]:
