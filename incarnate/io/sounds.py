@@ -1,7 +1,7 @@
 """Sounds: whatever FFmpeg decodes (wav, mp3, flac, ogg, m4a, the track of a video), as one channel.
 
 A film's track may begin after its picture: the silence before it is filled in, so that sample 0 is
-the beginning of the film. Channels are averaged. Sound is read as it lies in the file, block by block.
+the beginning of the film. Channels are averaged.
 """
 
 from collections.abc import Iterator

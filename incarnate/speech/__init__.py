@@ -1,8 +1,10 @@
 """Speech becomes motion.
 
-    speech = say("Hello there.")                                # or, from a recording:
-    phonemes = transcribed(sound_blocks(path))                  # ... aligned(read_sound(path), text)
+    speech = say("Hello there.")
     motion = spoken(speech.waveform, speech.phonemes, Speaking("lively"), seed=0)
+
+    phonemes = transcribed(sound_blocks(path))      # Or, from a recording,
+    phonemes = aligned(read_sound(path), text)      # or with its transcript.
 
 A long recording goes through `performed` block by block, in constant memory.
 """

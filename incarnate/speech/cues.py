@@ -4,9 +4,11 @@ The sound and the phonemes come in stretches of any length; the cues are the sam
 however they are cut. Memory does not grow with length.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float32
@@ -20,6 +22,7 @@ LOOK_AHEAD = REACH
 """Seconds of sound after a frame that the frame depends on; recognising live adds 0.08."""
 PAUSE = 0.2
 """Seconds without a sound that end a phrase."""
+_SLICE = 1600  # Samples heard before frames are told: the ear forgets after a second.
 _BATCH = 4  # Hops analysed together, always the same ones.
 _MEMORY = 4.0  # Seconds over which a speaker's ordinary loudness and pitch are learnt.
 _EARLY = 0.05  # Seconds before a vowel at which its accent is judged.
@@ -69,11 +72,13 @@ def cues(stream: Iterable[Heard], fps: float) -> Iterator[Cue]:
     """The cues of a stream at `fps`, from second 0 to the end of the sound."""
     ear, talk, count = _Ear(), _Talk(), 0
     for stretch in stream:
-        ear.listen(stretch.sound.samples)
         talk.waiting += stretch.phonemes
-        while count / fps + LOOK_AHEAD <= ear.seconds:
-            yield _cue(ear, talk, count / fps)
-            count += 1
+        samples = stretch.sound.samples
+        for start in range(0, len(samples), _SLICE):
+            ear.listen(samples[start : start + _SLICE])
+            while count / fps + LOOK_AHEAD <= ear.seconds:
+                yield _cue(ear, talk, count / fps)
+                count += 1
     total = ear.total / SPEECH_RATE
     ear.listen(np.zeros(round((LOOK_AHEAD + 2 / fps + 0.2) * SPEECH_RATE), np.float32))
     while count / fps < total - 1e-9:
@@ -121,10 +126,10 @@ class _Ear:
             self.level += (level - self.level) * max(1 / spoken, HOP / _MEMORY)
         if pitch:
             voiced += 1
-            self.pitch += (np.log2(pitch) - self.pitch) * max(1 / voiced, HOP / _MEMORY)
+            self.pitch += (math.log2(pitch) - self.pitch) * max(1 / voiced, HOP / _MEMORY)
         self.weights = (spoken, voiced)
-        above = 12 * (np.log2(pitch) - self.pitch) if pitch else 0.0
-        self.recent.append((max(level - self.level, -30.0), float(np.clip(above, -12, 12))))
+        above = 12 * (math.log2(pitch) - self.pitch) if pitch else 0.0
+        self.recent.append((max(level - self.level, -30.0), min(max(above, -12.0), 12.0)))
 
     def around(self, start: float, stop: float) -> list[tuple[float, float]]:
         """(decibels, semitones) above the ordinary at the hops from `start` to `stop`."""
@@ -156,20 +161,27 @@ def _cue(ear: _Ear, talk: _Talk, seconds: float) -> Cue:
             talk.judged = due
             accent = max(accent, _accent(ear, phoneme, seconds))
     window = ear.around(seconds - 0.06, seconds + 0.08)
-    weights = np.hanning(len(window) + 2)[1:-1]
-    loudness = 10 * np.log10(np.average([10 ** (w[0] / 10) for w in window], weights=weights))
+    power = sum(s * 10 ** (w[0] / 10) for s, w in zip(_shares(len(window)), window, strict=True))
+    loudness = 10 * math.log10(power)
     broad = ear.around(seconds - 0.12, seconds + LOOK_AHEAD)
-    pitch = np.average([w[1] for w in broad], weights=np.hanning(len(broad) + 2)[1:-1])
+    pitch = sum(s * w[1] for s, w in zip(_shares(len(broad)), broad, strict=True))
     return Cue(
         seconds,
-        float(loudness),
-        float(pitch),
+        loudness,
+        pitch,
         accent,
         talk.speaking,
         talk.speaking and not was,
         was and not talk.speaking,
         tuple(p for p in near if p.end + REACH > seconds),
     )
+
+
+@cache
+def _shares(count: int) -> tuple[float, ...]:
+    """Weights of a smooth mean, which sum to 1."""
+    window = np.hanning(count + 2)[1:-1]
+    return tuple((window / window.sum()).tolist())
 
 
 def _accent(ear: _Ear, vowel: Phoneme, seconds: float) -> float:

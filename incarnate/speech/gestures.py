@@ -5,9 +5,11 @@ side of the body and before the belly or beside the thigh; between two, an arm t
 their joints' turns, which stays in the space they share (tests measure it on the body).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
+from math import exp
 
+import numpy as np
 import roma
 import torch
 from jaxtyping import Float
@@ -17,14 +19,14 @@ from incarnate.motion.presets import RELAXED, Arm, Attitude, Hand, attitude_pose
 from incarnate.motion.skeleton import SMPLX_JOINTS
 from incarnate.speech.cues import Cue
 from incarnate.speech.manner import Manner
-from incarnate.speech.springs import Spring, chance
+from incarnate.speech.springs import chance
 
 _LOOSE = Hand(14.0, 17.0, 21.0, 24.0, 6.0, 8.0, 18.0, 2.0)
 _OFFER = Hand(6.0, 8.0, 12.0, 15.0, 4.0, 4.0, 8.0, 5.0)
 _PRECISE = Hand(38.0, 26.0, 22.0, 22.0, 26.0, 42.0, 6.0, 2.0)
 
 ARMS: dict[str, Arm] = {
-    "side": Arm((0.20, -1.0, -0.04), (0.10, -1.0, 0.26), hand=RELAXED),
+    "side": Arm((0.25, -1.0, -0.03), (0.15, -1.0, 0.26), hand=RELAXED),
     "home": Arm((0.26, -1.0, 0.10), (-0.22, -0.14, 1.0), (-0.85, -0.35, -0.1), hand=_LOOSE),
     "up": Arm((0.26, -1.0, 0.18), (-0.18, 0.26, 1.0), (-0.85, -0.30, 0.1), hand=_LOOSE),
     "down": Arm((0.27, -1.0, 0.16), (-0.10, -0.34, 1.0), (-0.75, -0.62, -0.1), hand=_LOOSE),
@@ -46,19 +48,18 @@ _SIDED = tuple(
     )
     for side in ("left", "right")
 )
+_AT_REST = np.array([[float(name == "side") for name in _NAMES]] * 2)
 _LIFT, _LOWER = 6.0, 4.2  # Quickness of raising the hands and of laying them down.
 _HELD = 0.24  # Seconds that a beat stays struck.
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hands:
     """What the hands remember from frame to frame; both sides left first."""
 
-    shares: tuple[tuple[Spring, ...], tuple[Spring, ...]] = (
-        tuple(Spring(float(name == "side")) for name in _NAMES),
-        tuple(Spring(float(name == "side")) for name in _NAMES),
-    )
+    shares: Float[np.ndarray, "2 k"] = field(default_factory=lambda: _AT_REST.copy())
     """How much of each attitude an arm is in; they sum to 1."""
+    speeds: Float[np.ndarray, "2 k"] = field(default_factory=lambda: 0 * _AT_REST)
     pair: int = -1
     """Which of the pairs; -1 while the hands rest."""
     active: tuple[bool, bool] = (True, True)
@@ -76,18 +77,21 @@ def beaten(hands: Hands, cue: Cue, manner: Manner, seed: int, step: float) -> Ha
     up = hands.pair >= 0
     blow = hands.size if up and now - hands.struck < _HELD else 0.0
     quick = _LOWER if not up else manner.stroke if now - hands.since > 0.45 else _LIFT
-    sides = []
-    for side, active in zip(hands.shares, hands.active, strict=True):
-        target = dict.fromkeys(_NAMES, 0.0)
-        if up and active:
-            held, stroke = _PAIRS[hands.pair]
-            target[held], target[stroke] = 1 - blow, blow
-        else:
-            target["side"] = 1.0
-        sides.append(
-            tuple(s.towards(target[n], quick, step) for n, s in zip(_NAMES, side, strict=True))
-        )
-    return replace(hands, shares=(sides[0], sides[1]))
+    target = _AT_REST.copy()
+    if up:
+        held, stroke = (_NAMES.index(name) for name in _PAIRS[hands.pair])
+        for side in np.flatnonzero(hands.active):
+            target[side] = 0
+            target[side, held], target[side, stroke] = 1 - blow, blow
+    # Springs, as `Spring.towards`, all at once.
+    off = hands.shares - target
+    push = hands.speeds + quick * off
+    fade = exp(-quick * step)
+    return replace(
+        hands,
+        shares=target + (off + push * step) * fade,
+        speeds=(hands.speeds - quick * push * step) * fade,
+    )
 
 
 def _decided(hands: Hands, cue: Cue, manner: Manner, seed: int) -> Hands:

@@ -35,6 +35,6 @@ class Manner:
 
 
 CALM = Manner()
-LIVELY = Manner(1.12, 0.36, 5.0, 1.6, 1.5, 0.12, 0.9, 1.0, 0.5, 8.0, 11.0)
+LIVELY = Manner(1.12, 0.36, 4.5, 1.35, 1.5, 0.12, 0.9, 1.0, 0.5, 8.0, 11.0)
 
 MANNERS: dict[Style, Manner] = {"calm": CALM, "lively": LIVELY}

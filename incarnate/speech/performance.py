@@ -1,8 +1,8 @@
 """Speech as motion: what is heard goes in, frames of a person speaking come out.
 
-`performed` is the whole of it, a stream: stretches of sound with their phonemes in, frames out, each
-as soon as LOOK_AHEAD more has been heard. `spoken` runs it over a recording. The same sound, phonemes
-and seed give the same frames, however the sound is cut.
+`performed` is the whole of it, a stream: stretches of sound with their phonemes in, frames out,
+each as soon as LOOK_AHEAD more has been heard. `spoken` runs it over a recording. The same sound,
+phonemes and seed give the same frames, however the sound is cut.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -47,7 +47,10 @@ def spoken(
     config: Speaking = Speaking(),
     seed: int = 0,
 ) -> Motion:
-    """The motion of somebody who says this: face, head, hands and body, from second 0 to the end."""
+    """The motion of somebody who says this: face, head, hands and body, from second 0 to the end.
+
+    Raises ValueError if there is no sound at all.
+    """
     samples = resampled(waveform, SPEECH_RATE).samples
     blocks = (
         Waveform(samples[k : k + _BLOCK], SPEECH_RATE) for k in range(0, len(samples), _BLOCK)
@@ -64,7 +67,7 @@ def spoken(
 
 
 def performed(
-    stream: Iterable[Heard], config: Speaking = Speaking(), seed: int = 0, at_once: int = 8
+    stream: Iterable[Heard], config: Speaking = Speaking(), seed: int = 0, at_once: int = 16
 ) -> Iterator[Motion]:
     """Frames of somebody who says what is heard, `at_once` of them at a time, the last ones fewer.
 
@@ -113,8 +116,7 @@ def _motion(frames: list[_Frame], fps: float) -> Motion:
         pose[:, INDEX[name]] = _tensor(turns(share * spine))
     for name, share in (("neck", 0.45), ("head", 0.55)):
         pose[:, INDEX[name]] = _tensor(turns(share * head))
-    shares = [[[s.value for s in side] for side in f.hands.shares] for f in frames]
-    joints, arms = arm_turns(torch.tensor(shares))
+    joints, arms = arm_turns(_tensor(np.stack([f.hands.shares for f in frames])))
     pose[:, list(joints)] = arms
     for side, sign in (("left", 1.0), ("right", -1.0)):  # Shoulders rise with the breath.
         lift = np.stack([0 * breath, -sign * 1.1 * breath, 0 * breath], 1)
@@ -124,6 +126,7 @@ def _motion(frames: list[_Frame], fps: float) -> Motion:
     _lean(pose, shift)
     transl = torch.zeros(count, 3)
     transl[:, 0] = _tensor(shift)
+    transl[:, 1] = _tensor(np.sqrt(LEG_LENGTH**2 - shift**2) - LEG_LENGTH)
     weights = _tensor(np.stack([f.face for f in frames]))
     return Motion(fps, pose, transl, weights)
 

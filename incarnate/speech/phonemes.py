@@ -2,7 +2,8 @@
 
 Symbols are those of the IPA for English, diphthongs and affricates taken apart, stress apart:
 
-    vowels      i ɪ ɛ æ ɑ ɔ ʌ ə ɝ ʊ u o a e     consonants  p b m f v θ ð t d n l s z ʃ ʒ k ɡ ŋ h w j ɹ
+    vowels      i ɪ ɛ æ ɑ ɔ ʌ ə ɝ ʊ u o a e
+    consonants  p b m f v θ ð t d n l s z ʃ ʒ k ɡ ŋ h w j ɹ
 
 `sounds` spells out what others write: misaki's letters (hibari-tts) and hama's IPA.
 Time is in seconds; between phonemes there may be silence; none begins before the one before it.
@@ -41,12 +42,12 @@ def sounds(symbol: str) -> tuple[str, ...]:
 def split(
     symbols: tuple[str, ...], start: float, end: float, stress: float | None
 ) -> list[Phoneme]:
-    """Sounds that share a stretch of time: a diphthong's glide and an affricate's hiss come late."""
+    """Sounds that share a stretch of time, in turn; the first takes half of it or a little more."""
     if not symbols:
         return []
     if len(symbols) == 1:
         return [Phoneme(symbols[0], start, end, stress)]
-    first = start + (end - start) * (0.55 if symbols[0] in VOWELS else 0.45)
+    first = start + (end - start) * 0.55
     rest = split(symbols[1:], first, end, None if stress is None else 0.0)
     return [Phoneme(symbols[0], start, first, stress), *rest]
 

@@ -37,14 +37,21 @@ def pitches(
 ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
     """Pitch in hertz, 0 if unvoiced, and the correlation that says so, of frames of 40 ms."""
     centered = frames - frames.mean(1, keepdims=True)
-    spectrum = np.fft.rfft(centered * np.hanning(640), 2048)
-    correlation = np.fft.irfft(np.abs(spectrum) ** 2)[:, :321]
-    window = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(640), 2048)) ** 2)[:321]
-    correlation = correlation / np.maximum(correlation[:, :1], 1e-9) * (window[0] / window)
-    low, high = int(SPEECH_RATE / _HIGHEST), int(SPEECH_RATE / _LOWEST)
-    # The shortest of nearly equal periods: twice a period fits as well as one.
-    part = correlation[:, low:high] * np.linspace(1, 0.9, high - low)
-    best = part.argmax(1)
-    strength = np.take_along_axis(correlation, best[:, None] + low, 1)[:, 0]
+    correlation = _correlation(centered * _WINDOW)
+    correlation = correlation / np.maximum(correlation[:, :1], 1e-9) * _UNBIASED
+    best = (correlation[:, _LOW:_HIGH] * _SHORTER).argmax(1)
+    strength = np.take_along_axis(correlation, best[:, None] + _LOW, 1)[:, 0]
     loud = np.sqrt((centered.astype(np.float64) ** 2).mean(1)) > 1e-3
-    return np.where(loud & (strength > _VOICED), SPEECH_RATE / (best + low), 0.0), strength
+    return np.where(loud & (strength > _VOICED), SPEECH_RATE / (best + _LOW), 0.0), strength
+
+
+def _correlation(frames: np.ndarray) -> np.ndarray:
+    """With itself, at 0 to _HIGH samples' lag: 640 samples and 320 of lag fit into 1024."""
+    return np.fft.irfft(np.abs(np.fft.rfft(frames, 1024)) ** 2)[..., : _HIGH + 1]
+
+
+_LOW, _HIGH = int(SPEECH_RATE / _HIGHEST), int(SPEECH_RATE / _LOWEST)
+_SHORTER = np.linspace(1, 0.9, _HIGH - _LOW)
+"""Of nearly equal periods the shortest: twice a period fits as well as one."""
+_WINDOW = np.hanning(640)
+_UNBIASED = _correlation(_WINDOW)[0] / _correlation(_WINDOW)

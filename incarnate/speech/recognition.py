@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Listener = Literal["hama", "loudness"]
 _FRAME = 320 / SPEECH_RATE
-_LAG = {"lips": 0.095, "stop": 0.05, "consonant": 0.06, "vowel": 0.068}
+_LAG = {"lips": 0.085, "stop": 0.05, "consonant": 0.06, "vowel": 0.068}
 _LONGEST = {"lips": 0.12, "stop": 0.12, "consonant": 0.16, "vowel": 0.28}
 """Seconds that a sound lasts at most before a pause."""
 
@@ -120,6 +120,8 @@ def timed(
     begin: float = 0.0,
 ) -> list[Phoneme]:
     """Phonemes from (sounds, stress, second of emission) in `samples`, which start at `begin`."""
+    if not emitted:
+        return []
     starts = [max(0.0, second - _LAG[_kind(symbols[0])]) for symbols, _, second in emitted]
     starts = np.maximum.accumulate(starts).tolist()
     ends = [*starts[1:], len(samples) / SPEECH_RATE]

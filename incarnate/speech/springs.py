@@ -1,15 +1,15 @@
 """Smooth ways from here to there, and wandering that never repeats; both are pure functions."""
 
 import math
-from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 
-@dataclass(frozen=True)
-class Spring:
+class Spring(NamedTuple):
     """Where something is and how fast it moves, in units of its own."""
 
     value: float = 0.0
@@ -49,6 +49,7 @@ def wander(seconds: float, period: float, key: str) -> float:
     return 1.7 * sum(s * (2 * chance(f"{key}:{cell + k}") - 1) for k, s in enumerate(shares))
 
 
+@lru_cache(maxsize=8192)
 def chance(key: str) -> float:
     """A number in [0, 1) that depends on nothing but the key."""
     return int.from_bytes(blake2b(key.encode(), digest_size=7).digest()) / 2**56

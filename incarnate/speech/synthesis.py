@@ -109,8 +109,9 @@ def _spoken(
         "ids": np.asarray([voice.ids(letters)], np.int64),
         "speed": np.asarray([speed], np.float32),
     }
-    *spectrum, ends = voice.sess.run(None, inputs)
-    samples = dsp.synth(*(part[0] for part in spectrum), rng)
+    *spectrum, ends = [np.asarray(part)[0] for part in voice.sess.run(None, inputs)]
+    harmonics, theta, noise, rest, phase, pitch = spectrum
+    samples = dsp.synth(harmonics, theta, noise, rest, phase, pitch, rng)
     return samples.astype(np.float32), np.ravel(ends) * _UNIT
 
 

@@ -61,24 +61,23 @@ def borne(trunk: Trunk, cue: Cue, manner: Manner, seed: int, step: float) -> tup
         pitch=trunk.pitch.towards(cue.pitch if cue.speaking else 0.0, 7.0, step),
         weight=trunk.weight.towards(trunk.side, 2.2, step),
     )
-
-    def drift(name: str, period: float) -> float:
-        return wander(now, period, f"{seed}:{name}")
-
     # The strongest of nods that overlap, not their sum: quick accents must not throw the head.
     nod = max((size * bump(now - begun, 0.17, 0.38) for begun, size in trunk.nods), default=0.0)
     held = [spring.value for spring in trunk.head]
     head = (
-        held[0] + nod - 0.22 * trunk.pitch.value + manner.head * 0.8 * drift("head x", 1.3),
-        held[1] + manner.head * 1.0 * drift("head z", 1.9),
-        held[2] + manner.head * 1.6 * drift("head y", 1.7),
+        held[0]
+        + nod
+        - 0.22 * trunk.pitch.value
+        + manner.head * 0.8 * wander(now, 1.3, f"{seed}:head x"),
+        held[1] + manner.head * 1.0 * wander(now, 1.9, f"{seed}:head z"),
+        held[2] + manner.head * 1.6 * wander(now, 1.7, f"{seed}:head y"),
     )
-    weight = trunk.weight.value + 0.12 * drift("weight", 2.7)
-    breath = sin(2 * pi * (now / _BREATH + 0.15 * drift("breath", 9.0)))
+    weight = trunk.weight.value + 0.12 * wander(now, 2.7, f"{seed}:weight")
+    breath = sin(2 * pi * (now / _BREATH + 0.15 * wander(now, 9.0, f"{seed}:breath")))
     spine = (
-        0.8 - 0.5 * breath + 0.12 * nod + manner.sway * 0.7 * drift("spine x", 2.9),
-        -1.3 * weight + manner.sway * 0.7 * drift("spine z", 3.7),
-        manner.sway * 1.4 * drift("spine y", 3.1) + 0.25 * held[2],
+        0.8 - 0.5 * breath + 0.12 * nod + manner.sway * 0.7 * wander(now, 2.9, f"{seed}:spine x"),
+        -1.3 * weight + manner.sway * 0.7 * wander(now, 3.7, f"{seed}:spine z"),
+        manner.sway * 1.4 * wander(now, 3.1, f"{seed}:spine y") + 0.25 * held[2],
     )
     return trunk, Bearing(head, spine, breath, weight)
 

@@ -49,10 +49,10 @@ class Target:
     tongue: float = 0.0
 
 
-_LIPS = Target(0.04, 2.0, seal=1.0)
-_TEETH = Target(0.05, 2.0, tuck=1.0)
+_LIPS = Target(0.05, 0.8, seal=1.0)
+_TEETH = Target(0.09, 1.0, tuck=1.0)
 _TONGUE_TIP = Target(0.10, 0.6, lower=0.10, tongue=0.1)
-_HISS = Target(0.035, 1.2, wide=0.25, lower=0.30, upper=0.12)
+_HISS = Target(0.05, 1.2, wide=0.30, lower=0.42, upper=0.20)
 _HUSH = Target(0.06, 1.4, funnel=0.50, pucker=0.35, lower=0.15, upper=0.12)
 
 TARGETS: dict[str, Target] = {
@@ -63,9 +63,10 @@ TARGETS: dict[str, Target] = {
     "l": Target(0.15, 0.6, lower=0.10, tongue=0.25),
     "s": _HISS, "z": _HISS, "ʃ": _HUSH, "ʒ": _HUSH,
     "k": Target(0.14, 0.4), "ɡ": Target(0.14, 0.4), "ŋ": Target(0.13, 0.4), "h": Target(0.16, 0.15),
-    "w": Target(0.07, 2.2, funnel=0.45, pucker=0.95), "ɹ": Target(0.10, 1.1, funnel=0.40, pucker=0.30),
+    "w": Target(0.07, 2.2, funnel=0.45, pucker=0.95),
+    "ɹ": Target(0.10, 1.1, funnel=0.40, pucker=0.30),
     "j": Target(0.09, 0.8, wide=0.45, lower=0.10),
-    "i": Target(0.15, 1.0, wide=0.65, lower=0.28, upper=0.12),
+    "i": Target(0.15, 1.0, wide=0.75, lower=0.34, upper=0.16),
     "ɪ": Target(0.19, 0.8, wide=0.35, lower=0.22, upper=0.08),
     "e": Target(0.25, 1.0, wide=0.45, lower=0.28, upper=0.10),
     "ɛ": Target(0.30, 0.9, wide=0.30, lower=0.28, upper=0.10),
@@ -88,9 +89,9 @@ _TABLE = {
 _REST = 0.12
 """How much silence insists on a closed mouth while a sound beside it fades."""
 
-_SPREAD = np.array([0.045, 0.008, 0.070, 0.070, 0.060, 0.045, 0.045, 0.015, 0.020])
+_SPREAD = np.array([0.035, 0.004, 0.070, 0.070, 0.060, 0.040, 0.040, 0.012, 0.020])
 """Seconds beyond half a sound's length over which it holds each articulator."""
-_CLOSURE = {"seal": 14.0, "tuck": 8.0, "tongue": 4.0}
+_CLOSURE = {"seal": 9.0, "tuck": 7.0, "tongue": 4.0}
 """How much a sound that closes something insists on it."""
 _CARELESS = 0.15
 """How much a consonant insists on lips that it leaves to its neighbours."""
@@ -104,7 +105,7 @@ def _insistence(symbol: str) -> Float[np.ndarray, "9"]:
     for c, name in enumerate(ARTICULATORS):
         value = _TABLE[symbol][c]
         if name in _CLOSURE:
-            out[c] = _CLOSURE[name] * value if value > 0 else min(1.0, target.strength)
+            out[c] = _CLOSURE[name] * value if value > 0 else 1.5
         elif name in ("funnel", "pucker", "wide") and not value and symbol not in VOWELS:
             out[c] = _CARELESS
     return out
@@ -113,31 +114,31 @@ def _insistence(symbol: str) -> Float[np.ndarray, "9"]:
 _DOMINANCE = {symbol: _insistence(symbol) for symbol in TARGETS}
 
 
-def dominances(phoneme: Phoneme, seconds: float, stress: float = 0.0) -> Float[np.ndarray, "9"]:
-    """D_ic of one sound at an instant; exactly 0 from REACH beyond its edges on."""
-    length = max(_SHORTEST, phoneme.end - phoneme.start)
-    distance = abs(seconds - (phoneme.start + phoneme.end) / 2)
-    beyond = max(phoneme.start - seconds, seconds - phoneme.end, 0.0) / REACH
-    if beyond >= 1:
-        return np.zeros(len(ARTICULATORS))
-    fall = np.exp(-((distance / (length / 2 + _SPREAD)) ** 2))
-    return _DOMINANCE[phoneme.symbol] * (1 + 0.4 * stress) * fall * (1 - beyond**2) ** 2
+def dominances(phonemes: Sequence[Phoneme], seconds: float) -> Float[np.ndarray, "i 9"]:
+    """D_ic of sounds at an instant; exactly 0 from REACH beyond their edges on."""
+    starts = np.array([p.start for p in phonemes])
+    ends = np.array([p.end for p in phonemes])
+    widths = np.maximum(ends - starts, _SHORTEST)[:, None] / 2 + _SPREAD
+    fall = np.exp(-(((seconds - (starts + ends) / 2)[:, None] / widths) ** 2))
+    beyond = np.clip(np.maximum(starts - seconds, seconds - ends) / REACH, 0, 1)
+    stress = np.array([1 + 0.4 * (p.stress or 0.0) for p in phonemes])
+    insistence = np.stack([_DOMINANCE[p.symbol] for p in phonemes])
+    return insistence * fall * (stress * (1 - beyond**2) ** 2)[:, None]
 
 
 def articulation(phonemes: Sequence[Phoneme], seconds: float) -> Float[np.ndarray, "9"]:
     """The articulators at an instant; phonemes further than REACH away make no difference."""
-    total = np.full(len(ARTICULATORS), _REST)
-    value = np.zeros(len(ARTICULATORS))
-    for phoneme in phonemes:
-        if not phoneme.start - REACH < seconds < phoneme.end + REACH:
-            continue
-        dominance = dominances(phoneme, seconds, phoneme.stress or 0.0)
-        total += dominance
-        value += dominance * _TABLE[phoneme.symbol]
-    return value / total
+    near = [p for p in phonemes if p.start - REACH < seconds < p.end + REACH]
+    if not near:
+        return np.zeros(len(ARTICULATORS))
+    dominance = dominances(near, seconds)
+    targets = np.stack([_TABLE[p.symbol] for p in near])
+    return (dominance * targets).sum(0) / (_REST + dominance.sum(0))
 
 
-_AT = {name: k for k, name in enumerate(ARKIT_NAMES)}
+_PLACES: dict[str, list[int]] = {}
+for _place, _name in enumerate(ARKIT_NAMES):
+    _PLACES.setdefault(_name.removesuffix("Left").removesuffix("Right"), []).append(_place)
 MOUTH: tuple[int, ...] = tuple(
     k for k, name in enumerate(ARKIT_NAMES) if name.startswith(("jaw", "mouth", "tongue", "cheekP"))
 )
@@ -152,26 +153,25 @@ def face_weights(
     jaw, lower, upper = jaw * opening, lower * opening, upper * opening
     seal, tuck = _saturated(seal), _saturated(tuck)
     free = 1 - seal
+    # Where the jaw is held open by vowels around an f, the lower lip goes up to the teeth alone.
+    raised = free * tuck * max(0.0, jaw - TARGETS["f"].jaw)
+    weights = {
+        "jawOpen": jaw,
+        "mouthClose": seal * (jaw + _PRESSURE) + raised,
+        "mouthRollUpper": 0.16 * seal,
+        "mouthRollLower": 0.12 * seal + 0.9 * tuck,
+        "mouthPress": 0.10 * seal,
+        "mouthFunnel": funnel * free * (1 - tuck),
+        "mouthPucker": pucker * (1 - 0.5 * seal),
+        "mouthStretch": 0.45 * wide * (1 - 0.4 * seal),
+        "mouthSmile": 0.22 * wide * (1 - 0.4 * seal),
+        "mouthLowerDown": lower * free * (1 - tuck),
+        "mouthUpperUp": upper * free + 0.65 * tuck,
+        "tongueOut": 0.42 * tongue * free,
+    }
     out = np.zeros(len(ARKIT_NAMES))
-
-    def put(name: str, weight: float) -> None:
-        names = (name,) if name in _AT else (f"{name}Left", f"{name}Right")
-        for one in names:
-            out[_AT[one]] = min(1.0, max(0.0, out[_AT[one]] + weight))
-
-    jaw = jaw * (1 - 0.5 * tuck)
-    put("jawOpen", jaw)
-    put("mouthClose", seal * (jaw + _PRESSURE))
-    put("mouthRollUpper", 0.16 * seal)
-    put("mouthRollLower", 0.12 * seal + 0.55 * tuck)
-    put("mouthPress", 0.10 * seal)
-    put("mouthFunnel", funnel * free * (1 - tuck))
-    put("mouthPucker", pucker * (1 - 0.5 * seal))
-    put("mouthStretch", 0.45 * wide * (1 - 0.4 * seal))
-    put("mouthSmile", 0.22 * wide * (1 - 0.4 * seal))
-    put("mouthLowerDown", lower * free * (1 - tuck))
-    put("mouthUpperUp", upper * free + 0.28 * tuck)
-    put("tongueOut", 0.42 * tongue * free)
+    for name, weight in weights.items():
+        out[_PLACES[name]] = min(1.0, max(0.0, weight))
     return out
 
 
