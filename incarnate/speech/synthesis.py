@@ -109,8 +109,8 @@ def _spoken(
         "ids": np.asarray([voice.ids(letters)], np.int64),
         "speed": np.asarray([speed], np.float32),
     }
-    *spectrum, ends = [np.asarray(part)[0] for part in voice.sess.run(None, inputs)]
-    harmonics, theta, noise, rest, phase, pitch = spectrum
+    *spectrum, ends = [np.asarray(part) for part in voice.sess.run(None, inputs)]
+    harmonics, theta, noise, rest, phase, pitch = (part[0] for part in spectrum)
     samples = dsp.synth(harmonics, theta, noise, rest, phase, pitch, rng)
     return samples.astype(np.float32), np.ravel(ends) * _UNIT
 
