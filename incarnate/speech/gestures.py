@@ -7,7 +7,6 @@ their joints' turns, which stays in the space they share (tests measure it on th
 
 from dataclasses import dataclass, field, replace
 from functools import cache
-from math import exp
 
 import numpy as np
 import roma
@@ -19,7 +18,7 @@ from incarnate.motion.presets import RELAXED, Arm, Attitude, Hand, attitude_pose
 from incarnate.motion.skeleton import SMPLX_JOINTS
 from incarnate.speech.cues import Cue
 from incarnate.speech.manner import Manner
-from incarnate.speech.springs import chance
+from incarnate.speech.springs import chance, wander
 
 _LOOSE = Hand(14.0, 17.0, 21.0, 24.0, 6.0, 8.0, 18.0, 2.0)
 _OFFER = Hand(6.0, 8.0, 12.0, 15.0, 4.0, 4.0, 8.0, 5.0)
@@ -48,6 +47,9 @@ _SIDED = tuple(
     )
     for side in ("left", "right")
 )
+_RESTING = ("side", "home")
+_LOOSENESS = 0.05
+"""How far, on average, hands at rest come up, and held ones go down: no hand is ever still."""
 _AT_REST = np.array([[float(name == "side") for name in _NAMES]] * 2)
 _LIFT, _LOWER = 6.0, 4.2  # Quickness of raising the hands and of laying them down.
 _HELD = 0.24  # Seconds that a beat stays struck.
@@ -77,20 +79,23 @@ def beaten(hands: Hands, cue: Cue, manner: Manner, seed: int, step: float) -> Ha
     up = hands.pair >= 0
     blow = hands.size if up and now - hands.struck < _HELD else 0.0
     quick = _LOWER if not up else manner.stroke if now - hands.since > 0.45 else _LIFT
-    target = _AT_REST.copy()
-    if up:
-        held, stroke = (_NAMES.index(name) for name in _PAIRS[hands.pair])
-        for side in np.flatnonzero(hands.active):
-            target[side] = 0
-            target[side, held], target[side, stroke] = 1 - blow, blow
+    target = np.zeros_like(_AT_REST)
+    for side, active in enumerate(hands.active):
+        loose = _LOOSENESS * (1 + wander(now, 1.8, f"{seed}:hand:{side}"))
+        held, stroke = _PAIRS[hands.pair] if up and active else _RESTING
+        share = min(1.0, blow + loose) if up and active else loose
+        target[side, _NAMES.index(held)] += 1 - share
+        target[side, _NAMES.index(stroke)] += share
+    # The hand that leads a gesture is ahead of the other.
+    lead = np.array([1.0, 0.8] if hands.count % 3 == 0 else [0.8, 1.0])[:, None] * quick
     # Springs, as `Spring.towards`, all at once.
     off = hands.shares - target
-    push = hands.speeds + quick * off
-    fade = exp(-quick * step)
+    push = hands.speeds + lead * off
+    fade = np.exp(-lead * step)
     return replace(
         hands,
         shares=target + (off + push * step) * fade,
-        speeds=(hands.speeds - quick * push * step) * fade,
+        speeds=(hands.speeds - lead * push * step) * fade,
     )
 
 

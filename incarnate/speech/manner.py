@@ -10,7 +10,7 @@ Style = Literal["calm", "lively"]
 class Manner:
     """Sizes and paces; angles in degrees, times in seconds."""
 
-    mouth: float = 1.0
+    mouth: float = 1.1
     """Scales how far the mouth opens."""
     brows: float = 0.22
     """ARKit weight of the brows at an ordinary accent."""
@@ -35,6 +35,6 @@ class Manner:
 
 
 CALM = Manner()
-LIVELY = Manner(1.12, 0.36, 4.5, 1.35, 1.5, 0.12, 0.9, 1.0, 0.5, 8.0, 11.0)
+LIVELY = Manner(1.2, 0.36, 4.5, 1.35, 1.5, 0.12, 0.9, 1.0, 0.5, 8.0, 11.0)
 
 MANNERS: dict[Style, Manner] = {"calm": CALM, "lively": LIVELY}
