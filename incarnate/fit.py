@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample, max_pool2d
 from torch.optim.adam import adam
 
-from incarnate.avatars.surface import Anchors, Discs, Frames, picked, placed, put_back
+from incarnate.avatars.surface import Anchors, Discs, Frames, Freedom, picked, placed, put_back
 from incarnate.cameras import Camera
 from incarnate.losses import ssim
 from incarnate.render import contributions, rasterize, render
@@ -171,22 +171,17 @@ class AppearanceWeights:
 def fit_appearance(
     discs: Discs,
     frames: Frames,
-    freedom: Float[Tensor, " n"],
+    freedom: Freedom,
     targets: list[Target],
     weights: AppearanceWeights,
     rng: torch.Generator,
     progress: Progress,
 ) -> Discs:
-    """Discs, in the frames of the pictured pose, whose render matches the pictures.
-
-    `freedom` in [0, 1] says how far a disc may stray from what it is: 0 keeps it (completed, not
-    seen), 1 lets its colour move by 0.4.
-    """
+    """Discs, in the frames of the pictured pose, whose render matches the pictures."""
     everyone, start = discs, placed(discs, frames)
     shown = torch.stack([contributions(start, target.camera) for target in targets]).sum(0)
     ids = (shown > SHOWN).nonzero()[:, 0]  # What does not show neither moves nor costs.
-    discs, freedom = picked(discs, ids), freedom[ids]
-    reach = (0.03 + 0.37 * freedom)[:, None]
+    discs, free = picked(discs, ids), picked(freedom, ids)
     tint = torch.zeros_like(discs.colors, requires_grad=True)
     offsets = torch.zeros_like(discs.offsets, requires_grad=True)
     growth = torch.zeros_like(discs.log_scales, requires_grad=True)
@@ -207,11 +202,11 @@ def fit_appearance(
         grown = growth.mean(1, keepdim=True).expand(-1, 3) if weights.isotropic else growth
         return replace(
             discs,
-            colors=(discs.colors + reach * torch.tanh(tint)).clamp(0, 1),
-            offsets=discs.offsets + offsets,
-            log_scales=discs.log_scales + grown.clamp(-1.2, 0.6),
+            colors=(discs.colors + free.color[:, None] * torch.tanh(tint)).clamp(0, 1),
+            offsets=discs.offsets + offsets * (free.offset / length(offsets)).clamp_max(1)[:, None],
+            log_scales=discs.log_scales + grown.clamp(-free.shrunk[:, None], free.grown[:, None]),
             spins=discs.spins + spins,
-            logit_opacities=discs.logit_opacities + fade.clamp(-3.0, 2.0),
+            logit_opacities=discs.logit_opacities + fade.clamp_max(2.0).maximum(-free.faded),
         )
 
     for step in range(weights.steps):
@@ -221,7 +216,7 @@ def fit_appearance(
         truth = target.rgb + (1 - target.alpha[..., None]) * background
         loss = weights.rgb_weight * (view.rgb - truth).abs().mean()
         loss = loss + weights.alpha_weight * (view.alpha - target.alpha).abs().mean()
-        loss = loss + weights.coupling_weight * offsets.norm(dim=1).mean()
+        loss = loss + weights.coupling_weight * length(offsets).mean()
         learnt = torch.cat([tint, growth, offsets / OFFSET_UNIT], 1)
         bumps = torch.from_numpy(unevenness @ learnt.detach().numpy())
         loss = loss + weights.laplacian_weight * 2 * (learnt * bumps).mean()  # Of |L x|^2.
@@ -254,6 +249,11 @@ def smoothstep(x: Tensor, low: float, high: float) -> Tensor:
     """0 below `low`, 1 above `high`, smooth between."""
     x = ((x - low) / (high - low)).clamp(0, 1)
     return x * x * (3 - 2 * x)
+
+
+def length(vectors: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+    """Lengths, with a gradient of 0 at 0."""
+    return (vectors.square().sum(1) + 1e-12).sqrt()
 
 
 def _unevenness(means: Float[Tensor, "n 3"]) -> csr_array:

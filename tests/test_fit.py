@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.spatial import ConvexHull
 
-from incarnate.avatars.surface import Discs, scattered, triangle_frames
+from incarnate.avatars.surface import Discs, Freedom, scattered, triangle_frames
 from incarnate.cameras import look_at
 from incarnate.fit import (
     AppearanceWeights,
@@ -90,9 +90,9 @@ def painted(weights: AppearanceWeights) -> tuple[Discs, Discs, float, float]:
     across = (torch.arange(128) // 16 % 2).float().expand(128, 128)
     rgb = torch.stack([0.4 + 0.3 * across, 0.5 * torch.ones(128, 128), 0.6 - 0.3 * across], -1)
     target = Target(CAMERA, rgb * solid[..., None], solid)
-    learnt = fit_appearance(
-        discs, frames, torch.ones(count), [target], weights, rng, lambda *_: None
-    )
+    ones = torch.ones(count)
+    free = Freedom(0.4 * ones, ones, ones, ones, 3 * ones)
+    learnt = fit_appearance(discs, frames, free, [target], weights, rng, lambda *_: None)
     return discs, learnt, error(discs, frames, target), error(learnt, frames, target)
 
 

@@ -192,7 +192,7 @@ def _strands(where: Anatomy, residual: ndarray, mine, sources, rng) -> ndarray:
     spread = residual.std(0) / streaks.std(0).clip(1e-3)
     wave = 0.06 * np.sin(local[:, 1] * 40)
     index = ((azimuth[mine] + wave[mine] + np.pi) / (2 * np.pi) * 720).astype(int) % 720
-    return 0.6 * (streaks * spread.clip(0, 3))[index] + 0.25 * rng.permutation(
+    return 0.35 * (streaks * spread.clip(0, 3))[index] + 0.15 * rng.permutation(
         np.resize(residual, (mine.sum(), 3))
     )
 

@@ -10,6 +10,7 @@ body's rest pose, "drive" is any expression, pose and translation.
 """
 
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import roma
 import torch
@@ -56,6 +57,21 @@ class Discs:
     colors: Float[Tensor, "n 3"]
     labels: Int[Tensor, " n"]
     """Materials, as indices of `incarnate.avatars.garments.LABELS`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Freedom:
+    """How far each disc may stray from what it is while it learns from pictures."""
+
+    color: Float[Tensor, " n"]
+    """Of a channel."""
+    offset: Float[Tensor, " n"]
+    """Metres."""
+    shrunk: Float[Tensor, " n"]
+    grown: Float[Tensor, " n"]
+    """Natural logarithms of the scale, less and more."""
+    faded: Float[Tensor, " n"]
+    """Of the opacity's logit, downwards."""
 
 
 class SurfaceAvatar(nn.Module):
@@ -168,6 +184,9 @@ def placed(discs: Discs, frames: Frames) -> Gaussians:
     return Anchors.of(discs, frames).placed(discs)
 
 
+Some = TypeVar("Some", Discs, Freedom)
+
+
 @dataclass(frozen=True, eq=False)
 class Anchors:
     """Where discs stand before their own offset and spin: fixed while their triangles are."""
@@ -193,9 +212,9 @@ class Anchors:
         return Gaussians(means, quats, discs.log_scales, discs.logit_opacities, discs.colors)
 
 
-def picked(discs: Discs, ids: Int[Tensor, " m"]) -> Discs:
-    """Some of the discs."""
-    return Discs(**{f.name: getattr(discs, f.name)[ids] for f in fields(Discs)})
+def picked(discs: Some, ids: Int[Tensor, " m"]) -> Some:
+    """Some of the discs, or of what is known of each."""
+    return type(discs)(**{f.name: getattr(discs, f.name)[ids] for f in fields(discs)})
 
 
 def put_back(discs: Discs, ids: Int[Tensor, " m"], some: Discs) -> Discs:

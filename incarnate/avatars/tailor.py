@@ -12,7 +12,7 @@ from torch import Tensor
 
 from incarnate.avatars import garments
 from incarnate.avatars.garments import BOTTOM, HAIR, SHOES, SKIN, TOP, Anatomy, Outfit
-from incarnate.avatars.surface import Discs, picked, put_back
+from incarnate.avatars.surface import Discs, Freedom
 from incarnate.body.body import Body
 from incarnate.scene.mesh import averaging
 
@@ -20,7 +20,7 @@ UNSEEN_LOOSENESS = 0.012  # Metres of cloth and shoe about legs that the photo d
 
 TEETH = garments.LABELS.index("teeth")  # What is numbered from here on lies in the mouth.
 INNER = [garments.LABELS.index(name) for name in ("tongue", "mouth")]
-LASH_LINE = 0.001  # Metres.
+LASH_LINE = 0.004  # Metres: about the eye's opening, lids are as dark as the photo says.
 SQUARE = 0.65  # Cosine from which on a picture's view of skin is taken as it is.
 
 
@@ -149,7 +149,7 @@ def _doubt_lids(trusted, where: Anatomy, labels, lab) -> None:
             continue
         ring = mine[sure & (where.lids[mine] < 0.4)]
         plane = np.column_stack([np.ones(len(where.points)), where.points[:, :2]])
-        kept = ring
+        kept, fit = ring, np.zeros((3, 3))
         for _ in range(4):
             fit = np.linalg.lstsq(plane[kept], lab[kept], rcond=None)[0]
             gap = np.linalg.norm((lab[ring] - plane[ring] @ fit) * [0.5, 1, 1], axis=1)
@@ -175,37 +175,27 @@ def _doubt_slanted(trusted, where: Anatomy, labels, lab, facing) -> None:
         trusted[slant] *= np.clip((1.5 * allowed - gap) / (0.5 * allowed), 0, 1)
 
 
-def settled(learnt: Discs, start: Discs, where: Anatomy, confidence: Float[ndarray, " n"]) -> Discs:
-    """Learnt discs, less what makes sense in the photo's view alone.
+def freedom(
+    where: Anatomy, labels: Int[ndarray, " n"], confidence: Float[ndarray, " n"]
+) -> Freedom:
+    """How far discs may follow the photo: those it vouches for freely, others hardly.
 
-    Lids that the photo does not vouch for (but for their edge) and what lies in the mouth are as
-    they were: a blink or an open mouth shows them. Skin and hair of the head that the photo does
-    not vouch for hardly shrink or fade: what lies behind would show from the side.
+    Lids that it does not vouch for (but for their edge) and what lies in the mouth stay as they
+    are: a blink or an open mouth shows them. Doubted skin and hair of the head hardly shrink or
+    fade: what lies behind would show from the side.
     """
+    color = 0.03 + 0.37 * confidence
+    offset, shrunk, faded = (np.full(len(labels), value) for value in (1.0, 1.2, 3.0))
+    grown = np.full(len(labels), 0.6)
+    doubted = np.isin(where.segments, (garments.HEAD, garments.NECK)) & (confidence < 0.5)
+    for label, least in ((SKIN, (0.002, 0.3, 0.5)), (HAIR, (0.02, 0.6, 1.5))):
+        mine = doubted & (labels == label)  # Curls must reach the outline.
+        offset[mine], shrunk[mine], faded[mine] = least
     lids = (where.lids > 0.3) & (where.fixed < 0)
-    same = (lids & (confidence < 0.3) & ~_edge(where, lids)) | (where.fixed >= TEETH)
-    head = np.isin(where.segments, (garments.HEAD, garments.NECK)) & (confidence < 0.5)
-    skin, hair = (head & (learnt.labels.numpy() == label) for label in (SKIN, HAIR))
-    for some, source in (
-        (skin, _calmed(learnt, start, 0.002, 0.3, 0.5)),
-        (hair, _calmed(learnt, start, 0.02, 0.6, 1.5)),  # Curls must reach the outline.
-        (same, start),
-    ):
-        ids = torch.tensor(some).nonzero()[:, 0]
-        learnt = put_back(learnt, ids, picked(source, ids))
-    return learnt
-
-
-def _calmed(learnt: Discs, start: Discs, metres: float, shrunk: float, faded: float) -> Discs:
-    """Discs moved, shrunk (log) and faded (logit) from their start by so much at most."""
-    move = learnt.offsets - start.offsets
-    length = move.norm(dim=1, keepdim=True).clamp_min(1e-9)
-    return replace(
-        learnt,
-        offsets=start.offsets + move * (metres / length).clamp_max(1),
-        log_scales=torch.maximum(learnt.log_scales, start.log_scales - shrunk),
-        logit_opacities=torch.maximum(learnt.logit_opacities, start.logit_opacities - faded),
-    )
+    still = (lids & (confidence < 0.3) & ~_edge(where, lids)) | (where.fixed >= TEETH)
+    for bound in (color, offset, shrunk, grown, faded):
+        bound[still] = 0
+    return Freedom(*(torch.tensor(b).float() for b in (color, offset, shrunk, grown, faded)))
 
 
 def _edge(where: Anatomy, lids: Bool[ndarray, " n"]) -> Bool[ndarray, " n"]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from incarnate.avatars.complete import Seen, completed
 from incarnate.avatars.surface import (
     Discs,
     Drive,
+    Freedom,
     SurfaceAvatar,
     carried,
     dense_weights,
@@ -86,6 +87,20 @@ class Pictures:
     """Half the size of `full` at most, for the silhouette."""
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the photo shows of n discs."""
+
+    points: garments.Anatomy
+    rgb: Float[np.ndarray, "n 3"]
+    lab: Float[np.ndarray, "n 3"]
+    confidence: Float[np.ndarray, " n"]
+    facing: Float[np.ndarray, " n"]
+    """Cosine between normal and view."""
+    crowded: Bool[np.ndarray, " n"]
+    """Whether something in front ends close by."""
+
+
 def one_shot_one_talk(
     config: OneShot, track: Track, pictures: Pictures, body: Anny, report: Report
 ) -> SurfaceAvatar:
@@ -103,7 +118,8 @@ def one_shot_one_talk(
 
     report.stage("completion")
     draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
-    worn, _, _, _ = look(draft, drive, where, pictures, track)
+    first = look(draft, drive, where, pictures, track)
+    worn = garments.outfit(first.points, first.lab, first.confidence)
     offsets = tailor.shaped_clothes(rest, offsets, body.faces, where, worn)
     hanging = garments.hanging(where, worn.hair_end)
     offsets = hair.curtain(rest, offsets, body.faces, hanging, where.scalp)
@@ -111,7 +127,9 @@ def one_shot_one_talk(
     head = body.smplx_joints["head"]
     weights = hair.hung(weights, body.faces, head, where.points[:, 1], hanging, where.scalp)
     draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
-    worn, labels, seen, points = look(draft, drive, where, pictures, track)
+    again = look(draft, drive, where, pictures, track)
+    points = again.points
+    labels, seen = believed(again)
     colors = completed(points, labels, seen, np.random.default_rng(config.seed))
     discs = replace(discs, colors=torch.tensor(colors).float(), labels=torch.tensor(labels))
     discs = tailor.sealed(discs, points)
@@ -122,8 +140,7 @@ def one_shot_one_talk(
         SurfaceAvatar(body, track.betas, offsets, weights, discs),
         drive,
         pictures,
-        torch.tensor(seen.confidence).float(),
-        points,
+        tailor.freedom(points, labels, seen.confidence),
         rng,
         report,
     )
@@ -196,39 +213,42 @@ def scatter(
     )
 
 
-def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, track: Track):
-    """The outfit, and for every disc its label, what the photo shows of it and where it lies."""
+def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, track: Track) -> Look:
+    """What the photo shows of every disc."""
     body, vertices = draft.body, draft.vertices(drive)
     frames = triangle_frames(vertices, body.faces)
     gaussians = placed(carried(draft.discs, draft.rest_frames, frames), frames)
     mesh = Mesh(vertices, body.faces, torch.zeros(len(vertices), 1))
     normals = frames.axes[draft.discs.faces][..., 2]
-    rgb, sure = observed(
-        gaussians, normals, mesh, pictures.full, max(2, pictures.full.camera.height // 130)
-    )
+    height = pictures.full.camera.height
+    rgb, sure = observed(gaussians, normals, mesh, pictures.full, max(2, height // 130))
+    _, alone = observed(gaussians, normals, mesh, pictures.full, height // 36)
+    crowded = alone < 0.5 * sure
     corners = body.faces[draft.discs.faces].numpy()
     points = garments.interpolated(where, corners, draft.discs.barycentrics.numpy())
     near, near_sure = observed(gaussians, normals, mesh, pictures.head, 3)
     head = torch.tensor(points.segments == garments.HEAD) & (near_sure > 0.01)
-    rgb = torch.where(head[:, None], near, rgb)
-    sure = torch.where(head, near_sure, sure)
-    lab = to_lab(rgb.numpy())
-    confidence = sure.numpy().astype(np.float64)
+    rgb = torch.where(head[:, None], near, rgb).numpy().astype(np.float64)
+    confidence = torch.where(head, near_sure, sure).numpy().astype(np.float64)
     for seen, mine in zip(track.hands_seen, (points.left, ~points.left), strict=True):
         confidence[(points.segments == garments.HAND) & mine & (not seen)] = 0
-    worn = garments.outfit(points, lab, confidence)
-    labels = garments.labelled(points, worn, lab, confidence)
     view = torch.nn.functional.normalize(pictures.full.camera.center - gaussians.means, dim=1)
     facing = (normals * view).sum(1).numpy().astype(np.float64)
-    confidence = tailor.trusted(points, labels, lab, confidence, facing)
-    crowd = pictures.full.camera.height // 36
-    _, alone = observed(gaussians, normals, mesh, pictures.full, crowd)
-    confidence = tailor.uncrowded(labels, lab, confidence, (alone < 0.5 * sure).numpy())
-    return worn, labels, Seen(rgb.numpy().astype(np.float64), confidence), points
+    return Look(points, rgb, to_lab(rgb), confidence, facing, crowded.numpy())
+
+
+def believed(seen: Look) -> tuple[Int[np.ndarray, " n"], Seen]:
+    """Of every disc its label, and what is believed of what the photo shows there."""
+    points, lab = seen.points, seen.lab
+    worn = garments.outfit(points, lab, seen.confidence)
+    labels = garments.labelled(points, worn, lab, seen.confidence)
+    confidence = tailor.trusted(points, labels, lab, seen.confidence, seen.facing)
+    confidence = tailor.uncrowded(labels, lab, confidence, seen.crowded)
+    return labels, Seen(seen.rgb, confidence)
 
 
 def refine(
-    config, avatar: SurfaceAvatar, drive: Drive, pictures: Pictures, confidence, points, rng, report
+    config, avatar: SurfaceAvatar, drive: Drive, pictures: Pictures, freedom: Freedom, rng, report
 ):
     """The seen discs, fitted to the photo in its pose; the completed ones stay (Eq. 10)."""
     frames = triangle_frames(avatar.vertices(drive), avatar.body.faces)
@@ -237,13 +257,12 @@ def refine(
     learnt = fit_appearance(
         there,
         frames,
-        confidence,
+        freedom,
         [pictures.full, pictures.head],
         config.appearance,
         rng,
         report.step,
     )
-    learnt = tailor.settled(learnt, there, points, confidence.numpy())
     discs = carried(learnt, frames, rest)
     return SurfaceAvatar(avatar.body, avatar.betas, avatar.vertex_offsets, avatar.weights, discs)
 

@@ -5,7 +5,6 @@ import torch
 
 from incarnate.avatars import garments, tailor
 from incarnate.avatars.garments import Anatomy
-from incarnate.avatars.surface import Discs
 
 SKIN_LAB, IRIS_LAB, HAIR_LAB = (65.0, 15.0, 18.0), (25.0, 4.0, 6.0), (12.0, 1.0, 2.0)
 
@@ -54,20 +53,10 @@ def test_hair_beside_a_cheek_seen_at_a_slant_is_not_believed_and_a_beard_is():
     assert (trust[where.points[:, 1] < -0.04] > 0.9).all()
 
 
-def test_a_lid_that_the_photo_does_not_vouch_for_is_put_back():
+def test_lids_that_the_photo_does_not_vouch_for_stay_and_the_rest_learns():
     where = face()
-    count = len(where.points)
-    start = Discs(
-        torch.zeros(count, dtype=torch.long), torch.full((count, 3), 1 / 3), torch.zeros(count, 3),
-        torch.zeros(count), torch.full((count, 3), -6.0), torch.full((count,), 3.5),
-        torch.full((count, 3), 0.6), torch.zeros(count, dtype=torch.long),
-    )  # fmt: skip
-    learnt = Discs(
-        start.faces, start.barycentrics, start.offsets + 0.01, start.spins,
-        start.log_scales - 1.2, start.logit_opacities - 3, start.colors - 0.5, start.labels,
-    )  # fmt: skip
     doubted = where.lids > 0.3
-    done = tailor.settled(learnt, start, where, 1.0 - doubted)
-    torch.testing.assert_close(done.colors[torch.tensor(doubted)], start.colors[doubted])
-    torch.testing.assert_close(done.log_scales[torch.tensor(doubted)], start.log_scales[doubted])
-    torch.testing.assert_close(done.colors[torch.tensor(~doubted)], learnt.colors[~doubted])
+    free = tailor.freedom(where, np.full(len(doubted), garments.SKIN), 1.0 - doubted)
+    for bound in (free.color, free.offset, free.shrunk, free.grown, free.faded):
+        assert (bound[torch.tensor(doubted)] == 0).all()
+        assert (bound[torch.tensor(~doubted)] > 0.3).all()
