@@ -20,6 +20,7 @@ UNSEEN_LOOSENESS = 0.012  # Metres of cloth and shoe about legs that the photo d
 
 TEETH = garments.LABELS.index("teeth")  # What is numbered from here on lies in the mouth.
 INNER = [garments.LABELS.index(name) for name in ("tongue", "mouth")]
+COVERED = 0.001  # Metres from a lid's disc within which the eye is hidden.
 LASH_LINE = 0.004  # Metres: about the eye's opening, lids are as dark as the photo says.
 SQUARE = 0.65  # Cosine from which on a picture's view of skin is taken as it is.
 
@@ -171,7 +172,7 @@ def _doubt_slanted(trusted, where: Anatomy, labels, lab, facing) -> None:
         near = np.asarray(KDTree(where.points[square]).query(where.points[slant], k=24)[1])
         usual = np.median(lab[square][near], axis=1)
         gap = np.linalg.norm((lab[slant] - usual) * [0.5, 1, 1], axis=1)
-        allowed = 5 + 10 * (facing[slant] / SQUARE).clip(0, 1)
+        allowed = 8 + 12 * (facing[slant] / SQUARE).clip(0, 1)
         trusted[slant] *= np.clip((1.5 * allowed - gap) / (0.5 * allowed), 0, 1)
 
 
@@ -205,9 +206,9 @@ def _edge(where: Anatomy, lids: Bool[ndarray, " n"]) -> Bool[ndarray, " n"]:
     if not (lids.any() and len(eye)):
         return edge
     flat = where.points[:, :2]
-    covered = np.asarray(KDTree(flat[lids]).query(flat[eye])[0]) < LASH_LINE
+    covered = np.asarray(KDTree(flat[lids]).query(flat[eye])[0]) < COVERED
     if not covered.all():
-        edge[lids] = np.asarray(KDTree(flat[eye[~covered]]).query(flat[lids])[0]) < 2 * LASH_LINE
+        edge[lids] = np.asarray(KDTree(flat[eye[~covered]]).query(flat[lids])[0]) < LASH_LINE
     return edge
 
 
