@@ -13,7 +13,7 @@ $(STAMP): scripts/setup.sh pyproject.toml constraints.txt CMakeLists.txt $(wildc
 	scripts/setup.sh $(VENV)
 	@touch $@
 
-# A photo becomes an avatar; the avatar turns round and takes poses.
+# A photo becomes an avatar; the avatar turns round, takes poses, and talks where the photo was taken.
 demo: $(STAMP)
 	@mkdir -p $(OUT)
 	$(BIN)/incarnate create examples/photo/woman.jpg -o $(OUT)/woman.avatar
@@ -21,7 +21,9 @@ demo: $(STAMP)
 	$(BIN)/incarnate render $(OUT)/woman.avatar -o $(OUT)/arms-up.png --pose arms-up
 	$(BIN)/incarnate render $(OUT)/woman.avatar -o $(OUT)/sitting.png --pose sitting --azimuth 30
 	$(BIN)/incarnate render $(OUT)/woman.avatar -o $(OUT)/smile.png --framing head --expression smile
-	@echo "Look at $(OUT)/turntable.mp4, arms-up.png, sitting.png and smile.png beside it."
+	$(BIN)/incarnate talk $(OUT)/woman.avatar -o $(OUT)/talking.mp4 --background photo \
+		--say "Hello! One photo made me. Both my lips move, and every vowel opens my mouth."
+	@echo "Look at $(OUT)/talking.mp4, turntable.mp4, arms-up.png, sitting.png and smile.png."
 
 # Whatever needs no running.
 check: $(STAMP)

@@ -1,7 +1,7 @@
 """The avatar that users hold: made from a photo, posed, rendered, animated, saved."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -9,10 +9,11 @@ from typing import Literal, final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from incarnate.audio import Waveform
 from incarnate.avatars.garments import LABELS
 from incarnate.avatars.surface import Discs, Drive, SurfaceAvatar, dense_weights
 from incarnate.body.anny import Anny
@@ -25,6 +26,7 @@ from incarnate.progress import Report, Silent
 from incarnate.render import render
 from incarnate.render.view import View
 from incarnate.scene import Gaussians
+from incarnate.speech import MOUTH, Phoneme, Speaking, spoken
 
 Framing = Literal["full", "upper", "head"]
 FRAMES_AT_ONCE = 64  # Retargeted together: enough to be quick, few enough to keep memory flat.
@@ -42,6 +44,8 @@ class Avatar:
     """The photo's camera, at the size the avatar was fitted at."""
     meta: Meta
     """How it was made: method, settings, warnings, figures."""
+    surroundings: UInt8[Tensor, " bytes"] | None = None
+    """The photo without its person, as `incarnate.perception.surroundings` keeps it."""
 
     @classmethod
     def from_photo(
@@ -84,6 +88,26 @@ class Avatar:
             own = self.surface.body.arkit(face) + self.photo.expression
             return replace(self.photo, expression=own.clamp(0, 1))
         return next(self.drives(pose_preset(pose).with_expression(face[None])))
+
+    def speaking(self) -> "Avatar":
+        """The same person without what their mouth does in the photo: a held smile would keep the
+        lips apart where speech closes them."""
+        expression = self.photo.expression.clone()
+        expression[list(MOUTH)] = 0
+        return replace(self, photo=replace(self.photo, expression=expression))
+
+    def talk(
+        self,
+        waveform: Waveform,
+        phonemes: Sequence[Phoneme],
+        config: Speaking | None = None,
+        seed: int = 0,
+        camera: Camera | None = None,
+        background: Float[Tensor, "3"] | None = None,
+    ) -> Iterator[View]:
+        """Pictures of the person saying this, frame by frame; see `incarnate.speech`."""
+        motion = spoken(waveform, phonemes, config or Speaking(), seed)
+        return self.speaking().animate(motion, camera, background)
 
     def gaussians(self, drive: Drive) -> Gaussians:
         """The avatar in the world."""
@@ -168,6 +192,8 @@ class Avatar:
             "photo_world_to_camera": self.camera.world_to_camera,
             "photo_intrinsics": self.camera.intrinsics,
         }
+        if self.surroundings is not None:
+            tensors["surroundings"] = self.surroundings
         meta = self.meta | {
             "body": surface.body.name,
             "licenses": {"body": surface.body.license},
@@ -222,4 +248,4 @@ def _unpacked(meta: Meta, tensors: dict[str, Tensor]) -> Avatar:
     width, height = meta["photo_size"]
     camera = Camera(tensors["photo_world_to_camera"], tensors["photo_intrinsics"], width, height)
     photo = Drive(tensors["photo_expression"], tensors["photo_pose"], tensors["photo_transl"])
-    return Avatar(surface, photo, camera, meta)
+    return Avatar(surface, photo, camera, meta, tensors.get("surroundings"))

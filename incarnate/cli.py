@@ -22,11 +22,14 @@ from incarnate.progress import Report, reporter
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import UInt8
+    from jaxtyping import Float, UInt8
+    from torch import Tensor
 
     from incarnate.avatar import Avatar
     from incarnate.avatars.surface import Drive
     from incarnate.cameras import Camera
+    from incarnate.sources import Source
+    from incarnate.speech import Speaking
 
 FILMS = (".mp4", ".webm")
 MOST_PIXELS = 40_000_000
@@ -51,7 +54,7 @@ class Create:
     method: Literal["one-shot"] = "one-shot"
     """How it is made: one-shot learns from this one photo alone."""
     person: int | None = None
-    """Which person, counted from 0 by size; the largest if not given."""
+    """Which person, counted from 1 by size; the largest if not given."""
     quality: Literal["draft", "normal", "high"] = "normal"
     """Draft answers in seconds; high takes minutes."""
     seed: int = 0
@@ -77,7 +80,7 @@ class Shot:
     size: str = "768x1024"
     """Pixels: width x height, or one number for a square."""
     background: str = "#e8e8e8"
-    """A colour, a picture file, or none (transparent: .png and .webm)."""
+    """A colour, a picture file, photo (where the person stood), or none (.png and .webm)."""
     fps: float = 30.0
     """Frames per second of a film."""
 
@@ -106,16 +109,59 @@ class Render:
 
 
 @dataclass(frozen=True)
+class Mix:
+    """Other sources for regions of the body: FILE, or FILE@WEIGHT with a weight from 0 to 1."""
+
+    face: str | None = None
+    """A motion, film or recording for the face."""
+    head: str | None = None
+    """For neck and head."""
+    hands: str | None = None
+    """For the fingers."""
+    body: str | None = None
+    """For all other joints, and for where the person is."""
+
+
+@dataclass(frozen=True)
 class Animate:
-    """Film an avatar that moves as a motion file says."""
+    """Film an avatar that moves as a motion file says, or as somebody in a film does."""
 
     avatar: Positional[Path]
     """The avatar, as `create` made it."""
     motion: Positional[Path]
-    """The motion: .bvh, or SMPL-X/AMASS .npz."""
+    """The motion: .bvh, SMPL-X/AMASS .npz, or a film of a person."""
     output: Output
     """The film to write: .mp4 or .webm."""
     shot: OmitArgPrefixes[Shot]
+    mix: OmitArgPrefixes[Mix]
+    seed: int = 0
+    """Of what speech leaves open, if a recording drives a region."""
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Talk:
+    """Film an avatar that says what a recording, or a sentence, says."""
+
+    avatar: Positional[Path]
+    """The avatar, as `create` made it."""
+    speech: Positional[Path | None] = None
+    """The recording: any sound file, or a film with sound."""
+    output: Output = Path("talk.mp4")
+    """The film to write: .mp4 or .webm."""
+    say: str | None = None
+    """A sentence (English) to be spoken, instead of a recording."""
+    text: str | None = None
+    """What the recording says, word for word: lips then close where they should."""
+    shot: OmitArgPrefixes[Shot] = Shot(framing="head", size="512")
+    mix: OmitArgPrefixes[Mix] = Mix()
+    style: Literal["calm", "lively"] = "calm"
+    """How much head and hands join in."""
+    seed: int = 0
+    """Same sound and seed: same motion."""
+    allow_silence: Switch = False
+    """Film even where no speech is found: the person breathes and blinks."""
     quiet: Quiet = False
     """Say nothing but errors."""
 
@@ -130,7 +176,10 @@ class Doctor:
 
 # Union, and help given here: for `|` tyro imports typeguard, and for help it parses typing.py,
 # which doubles the time to --help.
-Verb = Annotated[Union[Create, Render, Animate, Doctor], arg(help="What to do.")]  # noqa: UP007
+Verb = Annotated[
+    Union[Create, Render, Animate, Talk, Doctor],  # noqa: UP007
+    arg(help="What to do."),
+]
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -164,6 +213,8 @@ def _run(verb: Verb) -> int:
             _render(verb)
         case Animate():
             _animate(verb)
+        case Talk():
+            _talk(verb)
         case Doctor():
             from incarnate.doctor import diagnosis
 
@@ -219,32 +270,114 @@ def _render(verb: Render) -> None:
 
         avatar = Avatar.load(verb.avatar)
         drive = avatar.posed(verb.pose, verb.expression)
-        turn = 360 / count if verb.turntable else 0.0
+        camera, behind = _scene(avatar, drive, verb.shot)
+        turn = 360 / count if verb.turntable and verb.shot.background != "photo" else 0.0
         shots = (
             (drive, _camera(avatar, drive, verb.shot, verb.shot.azimuth + i * turn))
+            if turn
+            else (drive, camera)
             for i in range(count)
         )
-        _shoot(avatar, shots, count, verb.shot, verb.output, report)
+        _shoot(avatar, shots, behind, count, verb.shot.fps, verb.output, report)
     _wrote(verb.output)
 
 
 def _animate(verb: Animate) -> None:
-    if verb.output.suffix.lower() not in FILMS:
-        raise ValueError(f"the film {verb.output} must end in {' or '.join(FILMS)}")
-    _check_shot(verb.shot, verb.output, 300)
+    _check_film(verb.shot, verb.output)
     with reporter(verb.quiet) as report:
         report.stage("loading")
-        from incarnate.avatar import Avatar
-        from incarnate.io.motions import read_motion
-        from incarnate.motion import resampled
+        from incarnate.sources import source
+        from incarnate.speech import Speaking
 
-        motion = resampled(read_motion(verb.motion), verb.shot.fps)
-        avatar = Avatar.load(verb.avatar)
-        first = next(avatar.drives(motion))
-        camera = _camera(avatar, first, verb.shot, verb.shot.azimuth)
-        shots = ((drive, camera) for drive in avatar.drives(motion))
-        _shoot(avatar, shots, len(motion), verb.shot, verb.output, report)
+        config = Speaking(fps=verb.shot.fps)
+        moving = source(verb.motion, config, verb.seed, report)
+        _film(verb.avatar, moving, verb.mix, config, verb, report)
     _wrote(verb.output)
+
+
+def _talk(verb: Talk) -> None:
+    _check_film(verb.shot, verb.output)
+    with reporter(verb.quiet) as report:
+        report.stage("loading")
+        from incarnate.sources import recording, sentence
+        from incarnate.speech import Speaking
+
+        config = Speaking(verb.style, verb.shot.fps)
+        match verb.say, verb.speech:
+            case str(text), None:
+                speaking = sentence(text, config, verb.seed)
+            case None, Path() as path:
+                speaking = recording(path, verb.text, config, verb.seed, verb.allow_silence, report)
+            case _:
+                raise ValueError('give either a recording or --say "a sentence"')
+        _film(verb.avatar, speaking, verb.mix, config, verb, report)
+    _wrote(verb.output)
+
+
+def _film(
+    path: Path,
+    moving: "Source",
+    mix: Mix,
+    config: "Speaking",
+    verb: Animate | Talk,
+    report: Report,
+) -> None:
+    """Films what moves the avatar, with other sources mixed in, and puts the sound to it."""
+    from incarnate.avatar import Avatar
+    from incarnate.io.soundtrack import add_sound
+    from incarnate.sources import Share, mixed, source
+
+    for region in ("face", "head", "hands", "body"):
+        other = getattr(mix, region)
+        if other is not None:
+            name, weight = _weighted(other)
+            over = source(Path(name), config, verb.seed, report)
+            moving = mixed(moving, over, Share(**{region: weight}))
+    avatar = Avatar.load(path)
+    avatar = avatar.speaking() if moving.speaks else avatar
+    first = next(avatar.drives(next(moving.parts())))
+    camera, behind = _scene(avatar, first, verb.shot)
+    shots = ((drive, camera) for part in moving.parts() for drive in avatar.drives(part))
+    silent = verb.output
+    if moving.sound is not None:
+        silent = verb.output.with_name(f".{verb.output.stem}.{os.getpid()}{verb.output.suffix}")
+    try:
+        _shoot(avatar, shots, behind, moving.num_frames, verb.shot.fps, silent, report)
+        if moving.sound is not None:
+            add_sound(silent, moving.sound(), verb.output)
+    finally:
+        if silent != verb.output:
+            silent.unlink(missing_ok=True)
+
+
+def _weighted(text: str) -> tuple[str, float]:
+    """File and weight of 'walk.bvh' or 'walk.bvh@0.5'."""
+    name, at, weight = text.rpartition("@")
+    if not at:
+        return text, 1.0
+    try:
+        share = float(weight)
+    except ValueError:
+        return text, 1.0  # An @ of the file's own.
+    if not 0 <= share <= 1:
+        raise ValueError(f"the weight in {text!r} is {weight}; give 0 to 1")
+    return name, share
+
+
+def _scene(
+    avatar: "Avatar", drive: "Drive", shot: Shot
+) -> "tuple[Camera, Float[Tensor, 'h w 3'] | None]":
+    """The shot's camera on the avatar, and what stands behind them."""
+    from incarnate.io.pictures import backdrop
+
+    width, height = picture_size(shot.size)
+    if shot.background == "photo":
+        from incarnate.stage import in_photo
+
+        if shot.azimuth or shot.elevation:
+            raise ValueError("with --background photo the camera is the photo's; give no angles")
+        return in_photo(avatar, drive, shot.framing, width, height)
+    return _camera(avatar, drive, shot, shot.azimuth), backdrop(shot.background, width, height)
 
 
 def _camera(avatar: "Avatar", drive: "Drive", shot: Shot, azimuth: float) -> "Camera":
@@ -257,28 +390,33 @@ def _camera(avatar: "Avatar", drive: "Drive", shot: Shot, azimuth: float) -> "Ca
 def _shoot(
     avatar: "Avatar",
     shots: "Iterable[tuple[Drive, Camera]]",
+    behind: "Float[Tensor, 'h w 3'] | None",
     count: int,
-    shot: Shot,
+    fps: float,
     output: Path,
     report: Report,
 ) -> None:
     """Renders each drive from its camera into a film, or the first into a picture."""
-    from incarnate.io.pictures import backdrop, finished, write_picture
+    from incarnate.io.pictures import finished, write_picture
     from incarnate.io.video import write_video
-
-    behind = backdrop(shot.background, *picture_size(shot.size))
 
     def frames() -> "Iterator[UInt8[np.ndarray, 'h w c']]":
         for i, (drive, camera) in enumerate(shots):
             view = avatar.render(drive, camera)
             yield finished(view.rgb, view.alpha, behind)
-            report.step(i + 1, count)
+            report.step(min(i + 1, count), count)
 
     report.stage("filming" if count > 1 else "rendering")
     if output.suffix.lower() in FILMS:
-        write_video(output, frames(), shot.fps)
+        write_video(output, frames(), fps)
     else:
         write_picture(output, next(frames()))
+
+
+def _check_film(shot: Shot, output: Path) -> None:
+    if output.suffix.lower() not in FILMS:
+        raise ValueError(f"the film {output} must end in {' or '.join(FILMS)}")
+    _check_shot(shot, output, 300)
 
 
 def _check_shot(shot: Shot, output: Path, frames: int) -> None:
@@ -292,7 +430,8 @@ def _check_shot(shot: Shot, output: Path, frames: int) -> None:
     from incarnate.io.runs import check_output
     from incarnate.io.video import codec_for
 
-    transparent = backdrop(shot.background, width, height) is None
+    photo = shot.background == "photo"
+    transparent = not photo and backdrop(shot.background, width, height) is None
     if output.suffix.lower() in FILMS:
         codec_for(output, 4 if transparent else 3)
     else:

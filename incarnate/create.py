@@ -28,6 +28,7 @@ from incarnate.perception.face import OVAL
 from incarnate.perception.keypoints import Keypoints, choose, keypoints
 from incarnate.perception.landmarkers import Perception
 from incarnate.perception.segment import Matte, given_matte, matte, onnx_matte
+from incarnate.perception.surroundings import surroundings
 from incarnate.perception.track import Fit, Track, Tracking, track
 from incarnate.progress import Report
 
@@ -63,8 +64,10 @@ def from_photo(
             "warnings": list(fitted.warnings),
             "window": list(window(alpha)),
             "person": number,
+            "photo_pixels": [alpha.shape[1], alpha.shape[0]],
         }
-        return _flat(fitted, pictures_of(rgb, alpha, fitted, body, config), about)
+        around = surroundings(image.rgb, cut.alpha) if image.alpha is None else None
+        return _flat(fitted, pictures_of(rgb, alpha, fitted, body, config), about, around)
 
     kept = captured() if run is None else run.stage("photo", captured)
     fitted, pictures, about = _unflat(kept)
@@ -73,7 +76,7 @@ def from_photo(
     surface = one_shot_one_talk(config, fitted, pictures, body, report)
     meta = {"method": "one-shot-one-talk", "quality": quality, "seed": seed} | about
     drive = Drive(fitted.expression, fitted.pose, fitted.transl)
-    return Avatar(surface, drive, pictures.full.camera, meta)
+    return Avatar(surface, drive, pictures.full.camera, meta, kept.get("surroundings"))
 
 
 def found(image: Photo, person: int | None, report: Report) -> tuple[int, Keypoints]:
@@ -165,7 +168,9 @@ def _psnr(square: Tensor) -> float:
     return float(-10 * torch.log10(square.mean().clamp_min(1e-10)))
 
 
-def _flat(fitted: Track, pictures: Pictures, about: dict) -> dict[str, Tensor]:
+def _flat(
+    fitted: Track, pictures: Pictures, about: dict, around: Tensor | None
+) -> dict[str, Tensor]:
     """A stage's result as tensors: what --resume reads back."""
     tensors = {
         "betas": fitted.betas,
@@ -178,6 +183,8 @@ def _flat(fitted: Track, pictures: Pictures, about: dict) -> dict[str, Tensor]:
         target: Target = getattr(pictures, name)
         tensors |= {f"{name}_rgb": target.rgb, f"{name}_alpha": target.alpha}
         tensors |= _flat_camera(name, target.camera)
+    if around is not None:
+        tensors["surroundings"] = around
     tensors["about"] = torch.tensor(list(json.dumps(about).encode()), dtype=torch.uint8)
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 
