@@ -2,6 +2,7 @@
 
 from typing import final
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 def threads() -> int: ...
@@ -59,3 +60,48 @@ def rasterize(
     depth: Tensor,
     /,
 ) -> None: ...
+
+class Skin:
+    def __init__(
+        self,
+        rest: Tensor,
+        offsets: Tensor,
+        shape_starts: Tensor,
+        shapes: Tensor,
+        moves: Tensor,
+        bone_starts: Tensor,
+        bones: Tensor,
+        weights: Tensor,
+        parents: Tensor,
+        joints: Tensor,
+        num_shapes: int,
+        first_eye: int,
+        eye_size: int,
+        /,
+    ) -> None: ...
+
+class Discs:
+    def __init__(
+        self, corners: Tensor, triangles: Tensor, values: Tensor, count: int, num_vertices: int, /
+    ) -> None: ...
+
+def skinned(
+    skin: Skin,
+    expression: Tensor,
+    eyes: Tensor,
+    pose: Tensor,
+    transl: Tensor,
+    bones: Tensor,
+    vertices: Tensor,
+    /,
+) -> None: ...
+def placed(
+    discs: Discs,
+    vertices: Tensor,
+    frames: Tensor,
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    /,
+) -> None: ...
+def finished(rgb: Tensor, alpha: Tensor, behind: Tensor | None, out: NDArray) -> None: ...

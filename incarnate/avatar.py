@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, final
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from incarnate.audio import Waveform
 from incarnate.avatars.garments import LABELS
+from incarnate.avatars.playback import Player
 from incarnate.avatars.surface import Discs, Drive, SurfaceAvatar, dense_weights
 from incarnate.body.anny import Anny
 from incarnate.body.retarget import pose_for
@@ -23,7 +25,6 @@ from incarnate.io.container import Meta, pack, unpack
 from incarnate.motion import Motion, parse_expression, pose_preset
 from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.progress import Report, Silent
-from incarnate.render import render
 from incarnate.render.view import View
 from incarnate.scene import Gaussians
 from incarnate.speech import MOUTH, Phoneme, Speaking, spoken
@@ -64,6 +65,11 @@ class Avatar:
         from incarnate.create import from_photo
 
         return from_photo(photo, quality, person, seed, matting_model, report or Silent())
+
+    @cached_property
+    def player(self) -> Player:
+        """What draws it: the surface must not change once this has been asked for."""
+        return Player(self.surface)
 
     def drives(self, motion: Motion) -> Iterator[Drive]:
         """A motion as drives of this avatar, frame by frame.
@@ -111,8 +117,7 @@ class Avatar:
 
     def gaussians(self, drive: Drive) -> Gaussians:
         """The avatar in the world."""
-        with torch.no_grad():
-            return self.surface(drive)
+        return self.player.gaussians(drive)
 
     def framed(
         self,
@@ -124,8 +129,7 @@ class Avatar:
         height: int = 1024,
     ) -> Camera:
         """A camera on the person as `drive` puts them; angles in radians, 0 looks at the face."""
-        with torch.no_grad():
-            vertices = self.surface.vertices(drive)
+        vertices = self.player.vertices(drive)
         low, high = vertices.amin(0), vertices.amax(0)
         if framing == "full":
             center, size = (low + high) / 2, high - low
@@ -154,8 +158,7 @@ class Avatar:
         """One picture: standing, seen from the front, over black, unless told otherwise."""
         drive = self.posed() if drive is None else drive
         camera = self.framed(drive) if camera is None else camera
-        with torch.no_grad():
-            return render(self.gaussians(drive), camera, background)
+        return self.player.view(drive, camera, background)
 
     def animate(
         self,

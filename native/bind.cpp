@@ -161,6 +161,119 @@ void draw(const In2& vertices, const Indices& faces, const In2& pose, const In2&
             {ids.data(), barycentrics.data(), depth.data()});
 }
 
+using Ids1 = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Ids2 = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+template <class Ids>
+bool below(const Ids& ids, size_t limit) {
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (uint32_t(ids.data()[i]) >= limit) return false;
+  return true;
+}
+
+// `starts` cut `total` things into as many rows as there are starts but one.
+bool cuts(const Ids1& starts, size_t total) {
+  const size_t rows = starts.shape(0);
+  if (rows < 1 || starts.data()[0] != 0 || size_t(starts.data()[rows - 1]) != total) return false;
+  for (size_t i = 1; i < rows; ++i)
+    if (starts.data()[i] < starts.data()[i - 1]) return false;
+  return true;
+}
+
+struct Skinning {
+  In2 rest, offsets;
+  Ids1 shape_starts, shapes;
+  In2 moves;
+  Ids1 bone_starts, bones;
+  In1 weights;
+  Ids1 parents;
+  In2 joints;
+  size_t num_shapes;
+  int first_eye, eye_size;
+
+  // Once, when it is made: what it holds must not change.
+  void check() const {
+    const size_t count = rest.shape(0), num_joints = parents.shape(0);
+    need(count < (1u << 28) && rest.shape(1) == 3 && same(offsets, rest),
+         "a skin wants rest and offsets (v 3)");
+    need(shape_starts.shape(0) == count + 1 && cuts(shape_starts, shapes.shape(0)) &&
+             below(shapes, num_shapes) && moves.shape(0) == shapes.shape(0) && moves.shape(1) == 3,
+         "a skin wants a move (3) for every shape of every vertex");
+    need(bone_starts.shape(0) == count + 1 && cuts(bone_starts, bones.shape(0)) &&
+             below(bones, num_joints) && weights.shape(0) == bones.shape(0),
+         "a skin wants a weight for every bone of every vertex");
+    need(joints.shape(0) == num_joints && joints.shape(1) == 3, "a skin wants joints (j 3)");
+    for (size_t i = 0; i < num_joints; ++i)
+      need(parents.data()[i] < int(i), "parents must precede their children");
+    need(first_eye >= 0 && eye_size >= 0 && size_t(first_eye) + 2 * size_t(eye_size) <= count,
+         "a skin wants its eyes among its vertices");
+  }
+};
+
+void skinned(const Skinning& s, const In1& expression, const In3& eyes, const In3& pose,
+             const In1& transl, Out3 bone_matrices, Out2 vertices) {
+  const size_t joints = s.parents.shape(0);
+  need(expression.shape(0) == s.num_shapes, "expressions want a weight for every shape");
+  need(eyes.shape(0) == 2 && eyes.shape(1) == 3 && eyes.shape(2) == 4, "eyes want (2 3 4)");
+  need(pose.shape(0) == joints && pose.shape(1) == 3 && pose.shape(2) == 3 &&
+           transl.shape(0) == 3 && bone_matrices.shape(0) == joints &&
+           bone_matrices.shape(1) == 4 && bone_matrices.shape(2) == 4 && same(vertices, s.rest),
+       "a skin is posed by pose (j 3 3), transl (3), into bones (j 4 4), vertices (v 3)");
+  const Skin own = {s.rest.data(),  s.offsets.data(),     s.shape_starts.data(),
+                    s.shapes.data(), s.moves.data(),      s.bone_starts.data(),
+                    s.bones.data(),  s.weights.data(),    int(s.rest.shape(0)),
+                    s.first_eye,     s.eye_size};
+  nb::gil_scoped_release release;
+  bones(s.parents.data(), s.joints.data(), pose.data(), transl.data(), int(joints),
+        bone_matrices.data());
+  skin(own, {expression.data(), eyes.data(), bone_matrices.data()}, vertices.data());
+}
+
+struct Riders {
+  Ids2 corners;
+  Ids1 triangles;
+  In2 values;
+  size_t count, num_vertices;
+
+  // Once, when they are made.
+  void check() const {
+    const size_t pitch = triangles.shape(0);
+    need(corners.shape(1) == 3 && below(corners, num_vertices),
+         "triangles want corners (f 3) among the vertices");
+    need(pitch % 16 == 0 && values.shape(0) == DISC && values.shape(1) == pitch &&
+             count <= pitch && below(triangles, corners.shape(0)) && pitch < (1u << 28),
+         "discs want triangles (p), values (13 p), p a multiple of 16 and not below their number");
+  }
+};
+
+void placed(const Riders& d, const In2& vertices, Out2 frames, Out2 means, Out2 quats,
+            Out2 scales) {
+  const size_t pitch = d.triangles.shape(0);
+  need(vertices.shape(0) == d.num_vertices && vertices.shape(1) == 3, "vertices want (v 3)");
+  need(frames.shape(0) == d.corners.shape(0) && frames.shape(1) == FRAME, "frames want (f 32)");
+  need(means.shape(0) == d.count && means.shape(1) == 3 && same(scales, means) &&
+           quats.shape(0) == d.count && quats.shape(1) == 4,
+       "discs are placed as means (n 3), quats (n 4), scales (n 3)");
+  const Discs own = {d.triangles.data(), d.values.data(), int(d.count), int(pitch)};
+  nb::gil_scoped_release release;
+  place(own, vertices.data(), d.corners.data(), int(d.corners.shape(0)), frames.data(),
+        {means.data(), quats.data(), scales.data()});
+}
+
+using Bytes = nb::ndarray<uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+
+void finished(const In3& rgb, const In2& alpha, const std::optional<In3>& behind, Bytes out) {
+  need(rgb.shape(2) == 3 && rgb.shape(0) == alpha.shape(0) && rgb.shape(1) == alpha.shape(1) &&
+           (!behind || same(*behind, rgb)) && alpha.size() < (1u << 30),
+       "a picture wants rgb (h w 3), alpha (h w), a backdrop (h w 3)");
+  need(out.shape(0) == rgb.shape(0) && out.shape(1) == rgb.shape(1) &&
+           out.shape(2) == (behind ? 3 : 4),
+       "a picture is finished as (h w 3) before a backdrop, (h w 4) without");
+  const float* back = behind ? behind->data() : nullptr;
+  nb::gil_scoped_release release;
+  finish(rgb.data(), alpha.data(), back, int(alpha.size()), out.data());
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -195,4 +308,25 @@ NB_MODULE(_native, m) {
         nb::arg("slopes").none());
   m.def("ssim_backward", &ssim_gradient);
   m.def("rasterize", &draw);
+  nb::class_<Skinning>(m, "Skin").def(
+      "__init__", [](Skinning* self, In2 rest, In2 offsets, Ids1 shape_starts, Ids1 shapes,
+                     In2 moves, Ids1 bone_starts, Ids1 bones, In1 weights, Ids1 parents, In2 joints,
+                     size_t num_shapes, int first_eye, int eye_size) {
+        const Skinning skin = {rest,    offsets, shape_starts, shapes, moves,      bone_starts,
+                               bones,   weights, parents,      joints, num_shapes, first_eye,
+                               eye_size};
+        skin.check();
+        new (self) Skinning(skin);
+      });
+  m.def("skinned", &skinned);
+  nb::class_<Riders>(m, "Discs")
+      .def("__init__", [](Riders* self, Ids2 corners, Ids1 triangles, In2 values, size_t count,
+                          size_t num_vertices) {
+        const Riders riders = {corners, triangles, values, count, num_vertices};
+        riders.check();
+        new (self) Riders(riders);
+      });
+  m.def("placed", &placed);
+  m.def("finished", &finished, nb::arg("rgb"), nb::arg("alpha"), nb::arg("behind").none(),
+        nb::arg("out"));
 }

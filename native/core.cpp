@@ -182,3 +182,49 @@ void rasterize(const Faces& faces, int count, const Pinhole& camera, const Hits&
                            camera.width,     camera.height, tiles_x};
   parallel(tiles, [&](int tile) { k.draw_tile(corners, tile, out); });
 }
+
+void bones(const int32_t* parents, const float* joints, const float* pose, const float* transl,
+           int count, float* out) {
+  const float root[16] = {1, 0, 0, transl[0], 0, 1, 0, transl[1], 0, 0, 1, transl[2], 0, 0, 0, 1};
+  for (int j = 0; j < count; ++j) {
+    const float *r = pose + 9 * j, *at = joints + 3 * j;
+    const float* p = parents[j] < 0 ? root : out + 16 * parents[j];
+    float own[12];  // Turns about the joint: R, and joint - R joint.
+    for (int i = 0; i < 3; ++i) {
+      for (int k = 0; k < 3; ++k) own[4 * i + k] = r[3 * i + k];
+      own[4 * i + 3] = at[i] - (r[3 * i] * at[0] + r[3 * i + 1] * at[1] + r[3 * i + 2] * at[2]);
+    }
+    float* m = out + 16 * j;
+    for (int i = 0; i < 3; ++i)
+      for (int k = 0; k < 4; ++k)
+        m[4 * i + k] = p[4 * i] * own[k] + p[4 * i + 1] * own[4 + k] + p[4 * i + 2] * own[8 + k] +
+                       (k == 3 ? p[4 * i + 3] : 0.f);
+    m[12] = m[13] = m[14] = 0, m[15] = 1;
+  }
+}
+
+void skin(const Skin& skin, const Stance& stance, float* vertices) {
+  const Kernels& k = kernels();
+  parallel((skin.count + CHUNK - 1) / CHUNK, [&](int i) {
+    k.skin(skin, stance, i * CHUNK, std::min(skin.count, (i + 1) * CHUNK), vertices);
+  });
+}
+
+void place(const Discs& discs, const float* vertices, const int32_t* corners, int triangles,
+           float* frames, const Placed& out) {
+  const Kernels& k = kernels();
+  parallel((triangles + CHUNK - 1) / CHUNK, [&](int i) {
+    k.frame(vertices, corners, i * CHUNK, std::min(triangles, (i + 1) * CHUNK), frames);
+  });
+  parallel((discs.count + CHUNK - 1) / CHUNK, [&](int i) {
+    k.place(discs, frames, i * CHUNK, std::min(discs.count, (i + 1) * CHUNK), out);
+  });
+}
+
+void finish(const float* rgb, const float* alpha, const float* behind, int pixels, uint8_t* out) {
+  constexpr int PIXELS = 16384;  // Per task.
+  const Kernels& k = kernels();
+  parallel((pixels + PIXELS - 1) / PIXELS, [&](int i) {
+    k.finish(rgb, alpha, behind, i * PIXELS, std::min(pixels, (i + 1) * PIXELS), out);
+  });
+}

@@ -28,3 +28,14 @@ double ssim(const Pair& pair, float* slopes);
 void ssim_backward(const Pair& pair, const float* slopes, float scale, float* out);
 
 void rasterize(const Faces& faces, int count, const Pinhole& camera, const Hits& out);
+
+// Skinning matrices (count, 4, 4), rest to posed; parents (-1 for a root) precede their children.
+void bones(const int32_t* parents, const float* joints, const float* pose, const float* transl,
+           int count, float* out);
+void skin(const Skin& skin, const Stance& stance, float* vertices);
+// `frames` (triangles, FRAME) is scratch.
+void place(const Discs& discs, const float* vertices, const int32_t* corners, int triangles,
+           float* frames, const Placed& out);
+
+// Bytes (pixels, 3) before `behind` (pixels, 3), or (pixels, 4) with straight alpha if it is null.
+void finish(const float* rgb, const float* alpha, const float* behind, int pixels, uint8_t* out);

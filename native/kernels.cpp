@@ -14,6 +14,9 @@
 
 #include "mesh.inl"
 
+#include "surface.inl"
+
 extern const Kernels KERNELS;
 const Kernels KERNELS = {project,  project_backward,  blend,     blend_backward,
-                         ssim_row, ssim_row_backward, set_up, draw_tile};
+                         ssim_row, ssim_row_backward, set_up,    draw_tile,
+                         skin,     frame,             place,     finish};

@@ -80,6 +80,37 @@ struct Hits {
   float *barycentrics, *depth;
 };
 
+// A skin: where each vertex rests, which shapes of the face move it and which bones carry it.
+struct Skin {
+  const float *rest, *offsets;           // (count, 3): neutral; what is added once eyes have turned.
+  const int32_t *shape_starts, *shapes;  // (count + 1) into shapes, each with a move (3).
+  const float* moves;
+  const int32_t *bone_starts, *bones;    // (count + 1) into bones, each with a weight.
+  const float* weights;
+  int count, first_eye, eye_size;        // Two eyeballs, one after the other.
+};
+
+struct Stance {
+  const float* expression;
+  const float* eyes;   // (2, 3, 4): how the eyeballs turn, at rest.
+  const float* bones;  // (joints, 4, 4)
+};
+
+constexpr int FRAME = 32, FRAME_USED = 25;  // Floats of a triangle: corners, axes, edges, quaternion.
+constexpr int DISC = 13;
+
+struct Discs {
+  const int32_t* triangles;  // (pitch)
+  // (DISC, pitch): barycentrics, offsets, the disc's axes in units of its triangle's edges at rest
+  // (2 x 2), least and largest scale, thickness. `pitch` is a multiple of sixteen.
+  const float* values;
+  int count, pitch;
+};
+
+struct Placed {
+  float *means, *quats, *scales;
+};
+
 struct Kernels {
   void (*project)(const Cloud&, const Pinhole&, int first, int last, Splat*, float* features);
   void (*project_backward)(const Cloud&, const Pinhole&, int first, int last, const Lists&,
@@ -91,6 +122,11 @@ struct Kernels {
                             float* rows, int pitch);
   void (*set_up)(const Faces&, const Pinhole&, int first, int last, Triangle*);
   void (*draw_tile)(const Corners&, int tile, const Hits&);
+  void (*skin)(const Skin&, const Stance&, int first, int last, float* vertices);
+  void (*frame)(const float* vertices, const int32_t* corners, int first, int last, float* frames);
+  void (*place)(const Discs&, const float* frames, int first, int last, const Placed&);
+  void (*finish)(const float* rgb, const float* alpha, const float* behind, int first, int last,
+                 uint8_t* out);
 };
 
 inline int slot_size(int channels) { return (MOMENTS + channels + 1 + 15) / 16 * 16; }

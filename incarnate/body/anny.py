@@ -156,7 +156,7 @@ class Anny(Body):
         moved = rest + self.face(expression)
         rotations = gaze_rotations(expression)
         parts = [moved[..., : self.num_skin, :]]
-        for side, joint in enumerate(self._eye_joints):
+        for side, joint in enumerate(self.eye_joints):
             near = rest[..., self.joint_vertices[joint], :]
             center = (near * self.joint_weights[joint, :, None].to(rest)).sum(-2)
             start = self.num_skin + side * self.num_eye
@@ -217,7 +217,7 @@ class Anny(Body):
             mark = side[0].upper()
             for theirs, own in SMPLX_SIDED.items():
                 self.smplx_joints[f"{side}_{theirs}"] = at(f"{own}.{mark}")
-        self._eye_joints = (at("eye.L"), at("eye.R"))
+        self.eye_joints = (at("eye.L"), at("eye.R"))
 
     def _placed(
         self, asset: Mapping[str, NDArray], place: NDArray, rows: NDArray, unit: float
@@ -281,7 +281,7 @@ class Anny(Body):
         joints = _longs(asset["skin_joints"])
         beyond = len(weights) - len(self.helper_template)
         eye_joints = joints.new_zeros(2, self.num_eye, joints.shape[1])
-        eye_joints[..., 0] = eye_joints.new_tensor(self._eye_joints)[:, None]
+        eye_joints[..., 0] = eye_joints.new_tensor(self.eye_joints)[:, None]
         eye_weights = torch.eye(1, joints.shape[1]).expand(2 * self.num_eye, -1)
         self.register_buffer("skin_weights", torch.cat([weights[: self.num_skin], eye_weights]))
         self.register_buffer(
@@ -298,7 +298,7 @@ class Anny(Body):
     def _set_joints(self, asset: Mapping[str, NDArray]) -> None:
         self.register_buffer("parents", _longs(asset["parents"]))
         near, weights = _longs(asset["joint_vertices"]), _floats(asset["joint_weights"])
-        for side, joint in enumerate(self._eye_joints):
+        for side, joint in enumerate(self.eye_joints):
             # An eye turns about its ball's middle, an affine combination of its vertices.
             start = self.num_skin + side * self.num_eye
             spread = torch.linspace(0, self.num_eye - 1, near.shape[1]).round().long()

@@ -1,6 +1,7 @@
 """Finished pictures: a render before its backdrop, as 8-bit sRGB, in a file."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageColor, ImageOps
 from torch import Tensor
 
+from incarnate import _native
 from incarnate.io.runs import replacing
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -42,11 +44,18 @@ def finished(
     rgb: Float[Tensor, "h w 3"],
     alpha: Float[Tensor, "h w"],
     behind: Float[Tensor, "h w 3"] | None,
+    backend: Literal["torch", "native"] = "native",
 ) -> UInt8[np.ndarray, "h w c"]:
     """The picture as files hold it: rgb before `behind`, or rgba with straight alpha without.
 
-    `rgb` is premultiplied by `alpha`, as renderers give it.
+    `rgb` is premultiplied by `alpha`, as renderers give it. The native backend takes float32 on the
+    CPU; where a value lies between two bytes to rounding, it may choose the other.
     """
+    if backend == "native":
+        out = np.empty((*alpha.shape, 4 if behind is None else 3), np.uint8)
+        back = None if behind is None else behind.contiguous()
+        _native.finished(rgb.contiguous(), alpha.contiguous(), back, out)
+        return out
     if behind is None:
         straight = rgb / alpha.clamp_min(1e-6)[..., None]
         picture = torch.cat([straight, alpha[..., None]], -1)

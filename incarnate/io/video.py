@@ -1,6 +1,8 @@
 """Films: H.264 in .mp4 (opaque), VP9 in .webm (opaque or with alpha)."""
 
+from collections import deque
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -19,6 +21,7 @@ from incarnate.io.runs import replacing
 Frame = UInt8[np.ndarray, "h w c"]
 """sRGB, with straight (not premultiplied) alpha if c is 4."""
 
+WAITING = 3  # Frames that may wait for the encoder: they smooth its uneven pace.
 BT709 = 1  # H.273's number for the primaries, transfer and matrix that players assume for sRGB.
 
 
@@ -74,19 +77,30 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float | int) -> None:
 
 
 def _encode(part: Path, codec: Codec, frames: Iterable[Frame], fps: float | int) -> None:
+    """Encodes in a thread of its own, while the next frames are being made."""
     rate = Fraction(fps).limit_denominator(1001)
     with av.open(str(part), "w", format=codec.container) as output:
         stream: VideoStream | None = None
         shape: tuple[int, ...] = ()
-        for frame in frames:
-            if stream is None:
-                shape, stream = frame.shape, output.add_stream(codec.name, rate, codec.options)
-                height, width = _evened(frame, codec).shape[:2]
-                stream.width, stream.height, stream.pix_fmt = width, height, codec.pixels
-                _tag_colors(stream)
-            if frame.shape != shape:
-                raise ValueError(f"a frame is {frame.shape}, the first one was {shape}")
-            output.mux(stream.encode(_yuv(_evened(frame, codec), codec)))
+
+        def add(picture: av.VideoFrame, stream: VideoStream) -> None:
+            output.mux(stream.encode(_yuv(picture, codec)))
+
+        with ThreadPoolExecutor(1, "encoder") as encoder:
+            pending: deque[Future[None]] = deque()
+            for frame in frames:
+                if stream is None:
+                    shape, stream = frame.shape, output.add_stream(codec.name, rate, codec.options)
+                    height, width = _evened(frame, codec).shape[:2]
+                    stream.width, stream.height, stream.pix_fmt = width, height, codec.pixels
+                    _tag_colors(stream)
+                if frame.shape != shape:
+                    raise ValueError(f"a frame is {frame.shape}, the first one was {shape}")
+                if len(pending) == WAITING:
+                    pending.popleft().result()
+                pending.append(encoder.submit(add, _copied(_evened(frame, codec)), stream))
+            for added in pending:
+                added.result()
         if stream is not None:
             output.mux(stream.encode(None))
 
@@ -98,9 +112,12 @@ def _evened(frame: Frame, codec: Codec) -> UInt8[np.ndarray, "even_h even_w c"]:
     return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
-def _yuv(frame: Frame, codec: Codec) -> av.VideoFrame:
+def _copied(frame: Frame) -> av.VideoFrame:
     kind = "rgb24" if frame.shape[2] == 3 else "rgba"
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=kind)
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=kind)
+
+
+def _yuv(picture: av.VideoFrame, codec: Codec) -> av.VideoFrame:
     return picture.reformat(
         format=codec.pixels,
         dst_colorspace=Colorspace.ITU709,

@@ -39,6 +39,30 @@ def splat(
     )
 
 
+def picture(
+    cloud: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+    camera: Camera,
+    background: Float[Tensor, " c"] | None = None,
+) -> View:
+    """The picture of means, quats, scales, opacities and colors, without gradients.
+
+    They must be contiguous float32 on the CPU: the core refuses others.
+    """
+    means, quats, scales, opacities, colors = cloud
+    rgb = colors.new_empty(camera.height, camera.width, colors.shape[1])
+    alpha, depth = rgb.new_empty(2, camera.height, camera.width)
+    _native.splat(
+        _native.Gaussians(means, quats, scales, opacities, colors),
+        _plain(camera.world_to_camera),
+        _plain(camera.intrinsics),
+        None if background is None else _plain(background),
+        rgb,
+        alpha,
+        depth,
+    )
+    return View(rgb, alpha, depth)
+
+
 def rasterize(mesh: Mesh, camera: Camera) -> Fragments:
     """The triangles seen; nothing here has a gradient. ValueError for other types or devices."""
     _check(camera.world_to_camera, "the camera")

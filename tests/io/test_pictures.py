@@ -18,6 +18,17 @@ def test_a_render_stands_before_its_backdrop():
     assert picture[1, 0].tolist() == [0, 0, 255]
 
 
+@pytest.mark.parametrize("text", ["#3070b0", "none"])
+def test_native_bytes_are_those_of_the_definition(text: str):
+    rng = torch.Generator().manual_seed(0)
+    alpha = (1.4 * torch.rand(37, 53, generator=rng) - 0.2).clamp(0, 1)
+    rgb = (1.2 * torch.rand(37, 53, 3, generator=rng) - 0.1) * alpha[..., None]
+    behind = backdrop(text, 53, 37)
+    ours = finished(rgb, alpha, behind).astype(int)
+    off = np.abs(ours - finished(rgb, alpha, behind, "torch"))
+    assert off.max() <= 1 and (off > 0).mean() < 1e-3  # Halves, to rounding.
+
+
 def test_files_hold_straight_alpha(tmp_path: Path):
     write_picture(tmp_path / "me.png", finished(PREMULTIPLIED, ALPHA, backdrop("none", 2, 2)))
     read = np.array(Image.open(tmp_path / "me.png"))
