@@ -61,7 +61,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("avatars", nargs="+", type=Path)
     parser.add_argument("--speech", type=Path)
-    parser.add_argument("--text")
+    parser.add_argument("--text", help="the words of --speech, for the aligner")
+    parser.add_argument("--told", action="store_true", help="the avatar is told the words, too")
     parser.add_argument("--out", type=Path, default=Path("out/talking"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -69,13 +70,17 @@ def main() -> None:
         said = [filmed(avatar, None, text, arguments.out, k) for k, text in enumerate(SENTENCES)]
         shown(avatar.stem, "sentences", said)
         if arguments.speech:
-            heard = filmed(avatar, arguments.speech, arguments.text, arguments.out, 9)
+            sound = arguments.speech, arguments.told
+            heard = filmed(avatar, sound, arguments.text, arguments.out, 9)
             shown(avatar.stem, arguments.speech.name, [heard])
 
 
-def filmed(avatar: Path, speech: Path | None, text: str, out: Path, number: int) -> Film:
+def filmed(
+    avatar: Path, sound: tuple[Path, bool] | None, text: str, out: Path, number: int
+) -> Film:
     path = out / f"{avatar.stem}_{number}.mp4"
-    said = ["--say", text] if speech is None else [str(speech), *(["--text", text] if text else [])]
+    speech, told = sound or (None, False)
+    said = ["--say", text] if speech is None else [str(speech), *(["--text", text] if told else [])]
     subprocess.run(
         [sys.executable, "-m", "incarnate", "talk", str(avatar), *said, "-o", str(path),
          "--framing", "head", "--size", "512", "--fps", str(FPS), "--quiet"],
@@ -85,7 +90,7 @@ def filmed(avatar: Path, speech: Path | None, text: str, out: Path, number: int)
     moving = (
         sentence(text, config, 0)
         if speech is None
-        else recording(speech, text, config, 0, False, Silent())
+        else recording(speech, text if told else None, config, 0, False, Silent())
     )
     driven = own_face(joined(moving.parts()).expression)
     shown = points_of(path)
