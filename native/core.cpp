@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <mutex>
+#include <utility>
 
 #include "pool.h"
 
@@ -31,30 +33,6 @@ int level() {
 constexpr const char* NAMES[] = {"baseline", "v3", "v4"};
 int chosen = level();
 
-// Gaussians that touch the picture, near to far; equal depths stay in order.
-std::vector<uint32_t> depth_sorted(const Frame& f) {
-  const size_t stride = f.channels + 1;
-  std::vector<std::pair<uint32_t, uint32_t>> items, other;
-  items.reserve(f.splats.size());
-  for (size_t i = 0; i < f.splats.size(); ++i) {
-    if (f.splats[i].left == f.splats[i].right) continue;
-    uint32_t key;  // Positive floats order like their bits.
-    std::memcpy(&key, &f.features[i * stride + f.channels], 4);
-    items.emplace_back(key, uint32_t(i));
-  }
-  other.resize(items.size());
-  for (int shift = 0; shift < 32; shift += 11) {
-    uint32_t starts[2049] = {};
-    for (const auto& item : items) ++starts[(item.first >> shift & 2047) + 1];
-    for (int i = 0; i < 2048; ++i) starts[i + 1] += starts[i];
-    for (const auto& item : items) other[starts[item.first >> shift & 2047]++] = item;
-    items.swap(other);
-  }
-  std::vector<uint32_t> sorted(items.size());
-  for (size_t i = 0; i < items.size(); ++i) sorted[i] = items[i].second;
-  return sorted;
-}
-
 // Calls visit(tile) for the tiles a splat or triangle may touch, row by row.
 template <class Shape, class Visit>
 void each_tile(const Shape& s, int tiles_x, Visit visit) {
@@ -63,11 +41,13 @@ void each_tile(const Shape& s, int tiles_x, Visit visit) {
     for (int x = s.left / 8; x <= (s.right - 1) / 8; ++x) visit(y * tiles_x + x);
 }
 
+// The Gaussians of every tile, tile after tile, each list in order of index.
 void bin(Frame& f) {
   const int tiles_x = (f.camera.width + TILE - 1) / TILE;
   const int tiles = tiles_x * ((f.camera.height + TILE - 1) / TILE);
   f.starts.assign(tiles + 1, 0);
-  f.slots.assign(f.splats.size() + 1, 0);
+  f.slots.resize(f.splats.size() + 1);
+  f.slots[0] = 0;
   for (size_t i = 0; i < f.splats.size(); ++i) {
     uint32_t count = 0;
     each_tile(f.splats[i], tiles_x, [&](int tile) { ++f.starts[tile + 1], ++count; });
@@ -76,9 +56,44 @@ void bin(Frame& f) {
   for (int i = 0; i < tiles; ++i) f.starts[i + 1] += f.starts[i];
   f.order.resize(f.starts[tiles]);
   std::vector<uint32_t> next(f.starts.begin(), f.starts.end() - 1);
-  for (uint32_t i : depth_sorted(f))
-    each_tile(f.splats[i], tiles_x, [&](int tile) { f.order[next[tile]++] = i; });
+  for (size_t i = 0; i < f.splats.size(); ++i)
+    each_tile(f.splats[i], tiles_x, [&](int tile) { f.order[next[tile]++] = uint32_t(i); });
 }
+
+struct Item {
+  uint32_t key, id;
+};
+
+// Sorts one tile's list near to far; equal depths stay in order.
+void sort_by_depth(Frame& f, int tile) {
+  const size_t stride = f.channels + 1;
+  uint32_t* ids = f.order.data() + f.starts[tile];
+  const uint32_t count = f.starts[tile + 1] - f.starts[tile];
+  if (count < 2) return;
+  std::unique_ptr<Item[]> scratch(new Item[2 * size_t(count)]);
+  Item *items = scratch.get(), *other = items + count;
+  uint32_t least = UINT32_MAX, most = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint32_t key;  // Positive floats order like their bits.
+    std::memcpy(&key, &f.features[ids[i] * stride + f.channels], 4);
+    items[i] = {key, ids[i]};
+    least = std::min(least, key), most = std::max(most, key);
+  }
+  for (int shift = 0; shift < 32 && (most - least) >> shift; shift += 8) {
+    uint32_t starts[257] = {};
+    for (uint32_t i = 0; i < count; ++i) ++starts[((items[i].key - least) >> shift & 255) + 1];
+    for (int i = 0; i < 256; ++i) starts[i + 1] += starts[i];
+    for (uint32_t i = 0; i < count; ++i)
+      other[starts[(items[i].key - least) >> shift & 255]++] = items[i];
+    std::swap(items, other);
+  }
+  for (uint32_t i = 0; i < count; ++i) ids[i] = items[i].id;
+}
+
+// The memory of the last frame that went: films ask for the same again and again.
+// Never destroyed: frames may outlive it. Busy, or left locked by a fork, it is not waited for.
+std::mutex spare_gate;
+Buffers& spare = *new Buffers;
 
 }  // namespace
 
@@ -108,6 +123,17 @@ Lists Frame::lists() const {
           channels,      camera.width,    camera.height, (camera.width + TILE - 1) / TILE};
 }
 
+Frame::Frame() {
+  std::unique_lock<std::mutex> lock(spare_gate, std::try_to_lock);
+  if (lock) static_cast<Buffers&>(*this) = std::move(spare);
+}
+
+Frame::~Frame() {
+  if (splats.empty()) return;
+  std::unique_lock<std::mutex> lock(spare_gate, std::try_to_lock);
+  if (lock) spare = std::move(*this);
+}
+
 Frame splat(const Cloud& cloud, const Pinhole& camera, const Picture& out) {
   Frame f;
   f.camera = camera;
@@ -121,7 +147,10 @@ Frame splat(const Cloud& cloud, const Pinhole& camera, const Picture& out) {
   });
   bin(f);
   const Lists lists = f.lists();
-  parallel(int(f.starts.size()) - 1, [&](int tile) { k.blend(lists, tile, out); });
+  parallel(int(f.starts.size()) - 1, [&](int tile) {
+    sort_by_depth(f, tile);
+    k.blend(lists, tile, out);
+  });
   return f;
 }
 

@@ -8,13 +8,19 @@ const Kernels& kernels();
 const char* instruction_set();
 bool set_instruction_set(const char* name);  // False if this machine has not got it.
 
-// Everything backward needs from forward, besides the picture.
-struct Frame {
+struct Buffers {
   std::vector<Splat> splats;
   std::vector<float> features;
   std::vector<uint32_t> order, starts, slots;
+};
+
+// Everything backward needs from forward, besides the picture.
+struct Frame : Buffers {
   Pinhole camera;
   int channels;
+  Frame();
+  Frame(Frame&&) = default;
+  ~Frame();
   Lists lists() const;
 };
 

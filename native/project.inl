@@ -92,49 +92,56 @@ inline void blocks(float center, float reach, int size, int16_t& first, int16_t&
   last = int16_t((high < size - 1 ? int(high) : size - 1) / 4 + 1);
 }
 
-inline void write_reach(Splat& s, float determinant, float z, const float* cov, const Pinhole& c) {
-  if (!(z >= NEAR) || !(determinant > 0) || !(s.opacity * 255.f >= 1.f)) return;
+// What sixteen splats hold, lane by lane, as they are stored.
+struct Lanes {
+  enum { X, Y, XX, XY, YY, SLOPE, WIDE, NARROWING, SUMMIT, REACH_X, REACH_Y, Z, SEEN, COUNT };
+  alignas(64) float t[COUNT][LANES];
+};
+
+inline void fill(const Projection& s, const Pinhole& c, const F& opacity, Lanes& out) {
+  const F inverse = F(-LOG2E) / s.det, one(1.f), zero(0.f);
+  store(out.t[Lanes::X], F(c.fx) * s.local.x * s.inverse_z + F(c.cx));
+  store(out.t[Lanes::Y], F(c.fy) * s.local.y * s.inverse_z + F(c.cy));
+  store(out.t[Lanes::XX], F(0.5f) * s.cov[2] * inverse);
+  store(out.t[Lanes::XY], -s.cov[1] * inverse);
+  store(out.t[Lanes::YY], F(0.5f) * s.cov[0] * inverse);
   // alpha >= 1/255 is an ellipse: so many standard deviations, with a little spare for rounding.
-  const float level = 1.0005f * __builtin_sqrtf(2.f * __builtin_logf(255.f * s.opacity));
-  const float deviation = __builtin_sqrtf(cov[0]);
-  blocks(s.x, level * deviation + 0.01f, c.width, s.left, s.right);
-  blocks(s.y, level * __builtin_sqrtf(cov[2]) + 0.01f, c.height, s.top, s.bottom);
-  if (s.left == s.right || s.top == s.bottom) s.left = s.right = s.top = s.bottom = 0;
-  const float inverse = 1.f / cov[2], conditional = determinant * inverse;
-  s.slope = cov[1] * inverse;
-  s.width = conditional * level * level;
-  s.narrowing = conditional * inverse;
-  s.summit = level * cov[1] / deviation;
+  const F strength = F(255.f) * opacity;
+  const F level = F(1.0005f) * root(F(2.f) * logarithm(upper(strength, one)));
+  const F deviation = root(s.cov[0]), per_row = one / s.cov[2], conditional = s.det * per_row;
+  store(out.t[Lanes::REACH_X], level * deviation + F(0.01f));
+  store(out.t[Lanes::REACH_Y], level * root(s.cov[2]) + F(0.01f));
+  store(out.t[Lanes::SLOPE], s.cov[1] * per_row);
+  store(out.t[Lanes::WIDE], conditional * level * level);
+  store(out.t[Lanes::NARROWING], conditional * per_row);
+  store(out.t[Lanes::SUMMIT], level * s.cov[1] / deviation);
+  store(out.t[Lanes::Z], s.local.z);
+  const Mask seen = (F(NEAR) <= s.local.z) & (zero < s.det) & (one <= strength);
+  store(out.t[Lanes::SEEN], select(seen, one, zero));
 }
 
 void project(const Cloud& g, const Pinhole& c, int first, int last, Splat* splats,
              float* features) {
   for (int at = first; at < last; at += LANES) {
     const int count = last - at < LANES ? last - at : LANES;
-    const Projection s = projection(g, c, at, count);
-    const F inverse = F(-LOG2E) / s.det;
-    alignas(64) float t[10][LANES];
-    store(t[0], F(c.fx) * s.local.x * s.inverse_z + F(c.cx));
-    store(t[1], F(c.fy) * s.local.y * s.inverse_z + F(c.cy));
-    store(t[2], F(0.5f) * s.cov[2] * inverse);
-    store(t[3], -s.cov[1] * inverse);
-    store(t[4], F(0.5f) * s.cov[0] * inverse);
-    store(t[5], s.det);
-    store(t[6], s.local.z);
-    store(t[7], s.cov[0]);
-    store(t[8], s.cov[1]);
-    store(t[9], s.cov[2]);
+    Lanes lanes;
+    fill(projection(g, c, at, count), c, strided(g.opacities + at, 1, count), lanes);
+    const auto& t = lanes.t;
     for (int i = 0; i < count; ++i) {
       Splat& out = splats[at + i];
-      const float cov[3] = {t[7][i], t[8][i], t[9][i]};
-      out = {t[0][i], t[1][i], t[2][i], t[3][i], t[4][i], g.opacities[at + i],
-             0,       0,       0,       0,       0,       0,
-             0,       0};
-      write_reach(out, t[5][i], t[6][i], cov, c);
+      out = {t[Lanes::X][i], t[Lanes::Y][i], t[Lanes::XX][i], t[Lanes::XY][i], t[Lanes::YY][i],
+             g.opacities[at + i], 0, 0, 0, 0,
+             t[Lanes::SLOPE][i], t[Lanes::WIDE][i], t[Lanes::NARROWING][i], t[Lanes::SUMMIT][i]};
+      if (t[Lanes::SEEN][i] > 0) {
+        blocks(out.x, t[Lanes::REACH_X][i], c.width, out.left, out.right);
+        blocks(out.y, t[Lanes::REACH_Y][i], c.height, out.top, out.bottom);
+        if (out.left == out.right || out.top == out.bottom)
+          out.left = out.right = out.top = out.bottom = 0;
+      }
       float* feature = features + size_t(at + i) * (g.channels + 1);
       const float* color = g.colors + size_t(at + i) * g.channels;
       for (int k = 0; k < g.channels; ++k) feature[k] = color[k];
-      feature[g.channels] = t[6][i];
+      feature[g.channels] = t[Lanes::Z][i];
     }
   }
 }

@@ -155,6 +155,20 @@ inline F power_of_two(F x) {
   return r;
 }
 
+// The natural logarithm of x in [1e-38, 3e38], to 1e-7 of 1: x = m 2^e with m about 1, and
+// log m = 2 artanh((m - 1) / (m + 1)).
+inline F logarithm(const F& x) {
+  F e, m;
+  EACH_PART {
+    const VI bits = (VI)x.v[k] - 0x3f3504f3;  // From 1 / sqrt(2) on.
+    e.v[k] = __builtin_convertvector(bits >> 23, V);
+    m.v[k] = (V)((bits & 0x007fffff) + 0x3f3504f3);
+  }
+  const F s = (m - F(1.f)) / (m + F(1.f)), q = s * s;
+  const F series = ((F(1.f / 7) * q + F(1.f / 5)) * q + F(1.f / 3)) * q + F(1.f);
+  return F(0.693147181f) * e + F(2.f) * s * series;
+}
+
 // The low byte of 2^n - 1 for n in [0, 8], n rounded down; its complement in the first eight lanes.
 inline void ramps(const F& n, uint8_t* out) {
   alignas(64) static const int32_t flip[LANES] = {-1, -1, -1, -1, -1, -1, -1, -1};
