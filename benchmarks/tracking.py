@@ -193,6 +193,12 @@ def figures(avatar: Avatar, truth: Motion, tracked: Motion) -> list[str]:
     mean = np.mean([v for k, v in correlations.items() if not k.endswith("gain")])
     each = ", ".join(f"{k} {v:.2f}" for k, v in correlations.items())
     lines.append(f"  face {mean:.2f}: {each}")
+    from incarnate.motion.feet import standing
+
+    stands = standing(truth)
+    both = stands[1:] & stands[:-1]
+    ways = [(j[1:, [7, 8]] - j[:-1, [7, 8]]).norm(dim=-1)[both].mean() * FPS for j in (have, want)]
+    lines.append(f"  standing feet move by {1000 * ways[0]:.0f} mm/s ({1000 * ways[1]:.0f})")
     head = [_turned(m, "head") for m in (tracked, truth)]
     apart = roma.rotmat_geodesic_distance(*head).mean() * 180 / math.pi
     lines.append(f"  head {apart:.1f} degrees")

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from incarnate.io.film import film_facts, film_frames
 from incarnate.motion.arkit import ARKIT_NAMES
+from incarnate.motion.feet import planted
 from incarnate.motion.motion import Motion
 from incarnate.motion.presets import pose_preset
 from incarnate.motion.skeleton import INDEX, LEG_LENGTH, turns
@@ -94,7 +95,7 @@ def motion_of(seen: Sightings, config: Following = Following()) -> Motion:
         )
         _add_hands(pose, view, seen.fps, config)
         transl = _path(figure, view, seen.fps, config)
-        return Motion(seen.fps, pose, transl, _face(view, seen.fps, config))
+        return planted(Motion(seen.fps, pose, transl, _face(view, seen.fps, config)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +112,8 @@ class _View:
     head: Float[Tensor, "f 3 3"]
     facing: Bool[Tensor, " f"]
     arkit: Float[Tensor, "f 52"]
+    face: Float[Tensor, "f 478 3"]
+    """Pixels, but y up and z towards the camera."""
     hands: Float[Tensor, "f 2 21 3"]
     handed: Bool[Tensor, "f 2"]
 
@@ -145,8 +148,9 @@ def _view(seen: Sightings) -> _View:
     for side in range(2):
         hands[:, side] = hands[:, side] @ _aside(flat(seen.hands[:, side]).mean(1)).mT
     arkit = torch.nan_to_num(torch.from_numpy(seen.arkit))
+    face = torch.nan_to_num(torch.from_numpy(seen.face)) * upright
     return _View(points, visible, world, body, _metre(points, world, visible), head, facing,
-                 arkit, hands, handed)  # fmt: skip
+                 arkit, face, hands, handed)  # fmt: skip
 
 
 def _aside(at: Float[Tensor, "f 2"]) -> Float[Tensor, "f 3 3"]:
@@ -247,8 +251,8 @@ def _path(figure: Figure, view: _View, fps: float, config: Following) -> Tensor:
 def _face(view: _View, fps: float, config: Following) -> Tensor:
     if not bool(view.facing.any()):
         return torch.zeros(len(view.facing), len(ARKIT_NAMES))
-    rest = mimic.at_rest(view.arkit[view.facing])
-    found = mimic.weights(view.arkit, rest)
+    found = torch.zeros(len(view.facing), len(ARKIT_NAMES))
+    found[view.facing] = mimic.weights(view.face[view.facing], view.arkit[view.facing])
     found = bridged(found, view.facing, torch.zeros(len(ARKIT_NAMES)), fps, config.bridge)
     everywhere = torch.ones(len(found))
     out = smoothed(found, everywhere, fps, config.face_hertz)
