@@ -218,16 +218,19 @@ def labelled(
     if not worn.bald:
         _mark_hair(labels, where, worn, lab, weight, skin)
     neck_bottom = _height(where, NECK, 0.1)
-    collar = np.flatnonzero(
-        (segments == TORSO) & (y > neck_bottom - 0.16) & (labels == TOP) & (where.fixed < 0)
-    )
+    near = (segments == TORSO) & (y > neck_bottom - 0.16) & (labels == TOP)
+    near |= (segments == NECK) & (labels == SKIN)
+    collar = np.flatnonzero(near & (where.fixed < 0))
     if len(collar):
         cloth = _model_of(lab[(segments == TORSO) & (weight > 0.5) & (labels == TOP)])
         like_skin = skin.distance(lab[collar])
         bare = (like_skin < 2.2) & (like_skin < cloth.distance(lab[collar]))
         square = np.clip(where.normals[collar, 2] / 0.4, 0, 1)  # A slant mixes hair and background.
         seen = np.where(weight[collar] > 0.3, square, 0)
-        labels[collar[hair.border(where.points[collar], np.zeros(len(bare)), bare, seen)]] = SKIN
+        # Unseen, behind above all, clothes reach a little way up the neck.
+        usual = ((y[collar] - neck_bottom - 0.01) / 0.03).clip(0, 1) * (segments[collar] == NECK)
+        within = hair.border(where.points[collar], usual, bare, seen)
+        labels[collar] = np.where(within, SKIN, TOP)
     return np.where(where.fixed >= 0, where.fixed, labels)
 
 
