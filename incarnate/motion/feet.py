@@ -1,10 +1,12 @@
 """Feet that stand: held in place, soles on the floor.
 
 A foot stands while it is slow and near its lowest. While feet stand, the pelvis is moved so that
-they stay where they came down; between steps the correction runs on evenly, so that nothing jumps.
+they stay where they came down; the correction fades over FORGET seconds, for a foot that seems to
+slide for long does slide or is misread.
 Lengths are metres of the idealised adult.
 """
 
+import math
 from dataclasses import replace
 
 import torch
@@ -17,6 +19,7 @@ from incarnate.motion.skeleton import INDEX, positions
 SLOW = 0.25  # Metres per second.
 LOW = 0.06  # Metres above where the foot is most of the time.
 BRIEF = 0.12  # Seconds; shorter stands are chance.
+FORGET = 4.0  # Seconds.
 JUMP = 0.10  # Metres above the floor; lower is noise of tracking.
 FEET = tuple([INDEX[f"{side}_{p}"] for p in ("ankle", "foot")] for side in ("left", "right"))
 
@@ -49,11 +52,18 @@ def planted(motion: Motion) -> Motion:
     step = feet[1:] - feet[:-1]
     both = (stands[1:] & stands[:-1]).float()[..., None]
     slip = (both * step).sum(1) / both.sum(1).clamp_min(1)
-    shift = torch.cat([slip.new_zeros(1, 2), -slip.cumsum(0)])
-    shift = shift - shift.mean(0)
+    shift = _kept(-slip, math.exp(-1 / (FORGET * motion.fps)))
     moved = motion.transl.clone()
     moved[:, [0, 2]] += shift
     return _floored(replace(motion, transl=moved))
+
+
+def _kept(steps: Float[Tensor, "g 2"], share: float) -> Float[Tensor, "f 2"]:
+    """Sums of steps of which each frame keeps a share, so that errors do not pile up."""
+    out = [steps.new_zeros(2)]
+    for step in steps:
+        out.append(share * out[-1] + step)
+    return torch.stack(out)
 
 
 def _floored(motion: Motion) -> Motion:

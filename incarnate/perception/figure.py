@@ -71,15 +71,14 @@ class Weights:
     """Metres along it."""
     head: float = 0.06
     """Radians."""
-    acceleration: float = 8.0
+    acceleration: float = 14.0
     """Metres per second squared, of joints."""
-    spin: float = 60.0
+    spin: float = 90.0
     """Radians per second squared, of joints about themselves."""
     bend: float = 0.03
     """Radians beyond the end of a hinge."""
-    held: float = 0.004
-    """Metres by which a planted foot moves from one frame to the next."""
-    steps: int = 90
+    steps: int = 45
+    """At most; 90 bring nothing (benchmarks/tracking.py)."""
 
 
 @dataclass(frozen=True, eq=False)

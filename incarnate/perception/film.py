@@ -46,6 +46,8 @@ FOCAL = 1.3  # Of the frame's longer side; films do not tell.
 HEAD_PITCH = math.radians(-9.0)  # Of a head held upright in the axes of the network's face.
 UPRIGHT = 0.6  # Radians: people who lean more than that are not used to level the camera.
 STRAIGHT, MOST_AHEAD = 0.3, 0.12  # Share of upright frames with a straight knee; metres.
+TURNED = math.radians(120)  # From the resting wrist; hands that seem turned further are misread.
+SMALL = 36  # Pixels of a hand; smaller ones are misread.
 SIDES = ("left", "right")
 
 
@@ -57,8 +59,8 @@ class Following:
     body_hertz: float = 8.0
     place_hertz: float = 4.0
     hand_hertz: float = 5.0
-    face_hertz: float = 8.0
-    lid_hertz: float = 12.0
+    face_hertz: float = 5.0
+    lid_hertz: float = 8.0
     """Blinks are the fastest thing a face does."""
     bridge: float = 1.0
     """Seconds without a sighting that are bridged; after longer ones a part goes to rest."""
@@ -144,6 +146,8 @@ def _view(seen: Sightings) -> _View:
     head = _aside(flat(np.nan_to_num(seen.face[..., :2])).mean(1)) @ roma.special_procrustes(head)
     head = head @ roma.rotvec_to_rotmat(torch.tensor([HEAD_PITCH, 0.0, 0.0]))
     handed = torch.from_numpy(np.isfinite(seen.hands_world).all((2, 3)))
+    reach = torch.from_numpy(np.ptp(np.nan_to_num(seen.hands), axis=2)).amax(-1)
+    handed = handed & (reach > SMALL)
     hands = torch.nan_to_num(torch.from_numpy(seen.hands_world)) * upright
     for side in range(2):
         hands[:, side] = hands[:, side] @ _aside(flat(seen.hands[:, side]).mean(1)).mT
@@ -222,7 +226,7 @@ def _add_hands(pose: Tensor, view: _View, fps: float, config: Following) -> None
     rest = pose_preset("stand").pose[0]
     body = turns(pose)
     for k, side in enumerate(SIDES):
-        handed = view.handed[:, k]
+        handed = view.handed[:, k].clone()
         ids = [INDEX[name] for name in finger_names(side)]
         wrist = INDEX[f"{side}_wrist"]
         if int(handed.sum()) < 2:
@@ -231,6 +235,9 @@ def _add_hands(pose: Tensor, view: _View, fps: float, config: Following) -> None
         points[~handed] = points[handed][0]
         turned = hand_turns(points, side)
         local = body[:, INDEX[f"{side}_elbow"]].mT @ turned
+        handed &= roma.rotmat_geodesic_distance(local, rest[wrist].expand_as(local)) < TURNED
+        if int(handed.sum()) < 2:
+            continue
         found = torch.cat([local[:, None], finger_turns(points, turned, side)], 1)
         out = bridged_turns(found, handed, rest[[wrist, *ids]], fps, config.bridge)
         out = smoothed_turns(out, torch.ones(len(pose)), fps, config.hand_hertz)

@@ -13,6 +13,7 @@ from torch import Tensor
 from incarnate.io.video import write_video
 from incarnate.motion import Motion, pose_preset
 from incarnate.motion.skeleton import INDEX, positions, turns
+from incarnate.perception import mimic
 from incarnate.perception.figure import Weights
 from incarnate.perception.film import FOCAL, Following, motion_from_film, motion_of
 from incarnate.perception.fingers import finger_names, finger_turns, hand_turns
@@ -165,6 +166,21 @@ def _hand_points(at: Tensor, turned: Tensor, side: str) -> Tensor:
         bone = (last @ above.mT @ (joints[2] - joints[1])[..., None])[..., 0]
         rows += [*joints, joints[2] + bone]
     return torch.stack(rows, 1)
+
+
+def test_points_tell_how_far_the_jaw_and_brows_move_whatever_the_view():
+    table = mimic.shapes()
+    truth = torch.zeros(40, 52)
+    jaw, brow = mimic.at("jawOpen"), mimic.at("browInnerUp")
+    truth[20:, jaw] = torch.linspace(0, 0.5, 20)
+    truth[20:, brow] = torch.linspace(0.5, 0, 20)
+    points = table.rest + (table.moves @ truth.T).permute(2, 0, 1)
+    view = roma.rotvec_to_rotmat(torch.tensor([0.2, -0.4, 0.1]))
+    found = mimic.weights(900 * points @ view.T + 300, torch.zeros(40, 52))
+    for name in (jaw, brow):  # Gains stretch, other shapes leak in: the course is the fact.
+        course = torch.corrcoef(torch.stack([found[:, name], truth[:, name]]))[0, 1]
+        assert course > 0.97
+    assert found[:20, jaw].max() < 0.05
 
 
 def test_a_film_without_a_person_is_refused_in_one_line(tmp_path: Path):
