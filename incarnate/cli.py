@@ -1,4 +1,4 @@
-"""The command line: one verb a subcommand, one documented field a flag.
+"""The command line: what each of the verbs (`incarnate.verbs`) does.
 
 Exit status: 0 done, 1 `doctor` found something missing, 2 bad input (one line says which),
 130 stopped. Results go to standard output, progress and warnings to standard error. Whatever is
@@ -10,15 +10,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal, Union, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from incarnate.progress import Report, reporter
+from incarnate.verbs import Animate, Create, Doctor, Mix, Render, Shot, Talk, Verb
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,149 +36,6 @@ AVATAR_BYTES = 200_000_000  # An avatar and the stages kept for --resume, genero
 BITS_A_PIXEL = 1.0  # Generous for H.264 at crf 18; a turntable measures 0.1 to 0.2.
 
 DESCRIPTION = "One photo becomes a 3D person you can pose, film and animate."
-
-Output = Annotated[Path, arg(aliases=["-o"])]
-Switch = FlagCreatePairsOff[bool]
-Quiet = Annotated[Switch, arg(aliases=["-q"])]
-
-
-@dataclass(frozen=True)
-class Create:
-    """Make an avatar from a photo of a person."""
-
-    photo: Positional[Path]
-    """The photo: JPEG, PNG, WebP or any other format Pillow reads."""
-    output: Output
-    """The avatar to write, such as me.avatar."""
-    method: Literal["one-shot"] = "one-shot"
-    """How it is made: one-shot learns from this one photo alone."""
-    person: int | None = None
-    """Which person, counted from 1 by size; the largest if not given."""
-    quality: Literal["draft", "normal", "high"] = "normal"
-    """Draft answers in seconds; high takes minutes."""
-    seed: int = 0
-    """Same photo, settings and seed: same avatar, byte for byte on one machine."""
-    resume: Switch = False
-    """Continue where a stopped run left off, if there was one."""
-    matting_model: Path | None = None
-    """An ONNX matting model to cut the person out with, instead of the built-in way."""
-    quiet: Quiet = False
-    """Say nothing but errors."""
-
-
-@dataclass(frozen=True)
-class Shot:
-    """How the picture is taken."""
-
-    azimuth: float = 0.0
-    """Degrees: 0 looks at the face, 90 at the person's left side, 180 at the back."""
-    elevation: float = 0.0
-    """Degrees above eye level, -89 to 89."""
-    framing: Literal["full", "upper", "head"] = "full"
-    """What fills the picture."""
-    size: str = "768x1024"
-    """Pixels: width x height, or one number for a square."""
-    background: str = "#e8e8e8"
-    """A colour, a picture file, photo (where the person stood), or none (.png and .webm)."""
-    fps: float = 30.0
-    """Frames per second of a film."""
-
-
-@dataclass(frozen=True)
-class Render:
-    """Take a picture (.png, .jpg) or a film (.mp4, .webm) of an avatar."""
-
-    avatar: Positional[Path]
-    """The avatar, as `create` made it."""
-    output: Output
-    """The picture or film to write."""
-    shot: OmitArgPrefixes[Shot]
-    pose: str = "stand"
-    """A preset: stand, arms-up, crossed, sitting, ... or photo. A wrong name lists them all."""
-    expression: str = "neutral"
-    """A preset (smile, mouth-open, ...), ARKit weights (jawOpen=0.5,eyeBlinkLeft=1), or both."""
-    turntable: bool = True
-    """In a film, walk the camera once round the person."""
-    seconds: float = 4.0
-    """How long a film is."""
-    frames: int | None = None
-    """How many frames a film has, instead of --seconds."""
-    quiet: Quiet = False
-    """Say nothing but errors."""
-
-
-@dataclass(frozen=True)
-class Mix:
-    """Other sources for regions of the body: FILE, or FILE@WEIGHT with a weight from 0 to 1."""
-
-    face: str | None = None
-    """A motion, film or recording for the face."""
-    head: str | None = None
-    """For neck and head."""
-    hands: str | None = None
-    """For the fingers."""
-    body: str | None = None
-    """For all other joints, and for where the person is."""
-
-
-@dataclass(frozen=True)
-class Animate:
-    """Film an avatar that moves as a motion file says, or as somebody in a film does."""
-
-    avatar: Positional[Path]
-    """The avatar, as `create` made it."""
-    motion: Positional[Path]
-    """The motion: .bvh, SMPL-X/AMASS .npz, or a film of a person."""
-    output: Output
-    """The film to write: .mp4 or .webm."""
-    shot: OmitArgPrefixes[Shot]
-    mix: OmitArgPrefixes[Mix]
-    seed: int = 0
-    """Of what speech leaves open, if a recording drives a region."""
-    quiet: Quiet = False
-    """Say nothing but errors."""
-
-
-@dataclass(frozen=True)
-class Talk:
-    """Film an avatar that says what a recording, or a sentence, says."""
-
-    avatar: Positional[Path]
-    """The avatar, as `create` made it."""
-    speech: Positional[Path | None] = None
-    """The recording: any sound file, or a film with sound."""
-    output: Output = Path("talk.mp4")
-    """The film to write: .mp4 or .webm."""
-    say: str | None = None
-    """A sentence (English) to be spoken, instead of a recording."""
-    text: str | None = None
-    """What the recording says, word for word: lips then close where they should."""
-    shot: OmitArgPrefixes[Shot] = Shot(framing="head", size="512")
-    mix: OmitArgPrefixes[Mix] = Mix()
-    style: Literal["calm", "lively"] = "calm"
-    """How much head and hands join in."""
-    seed: int = 0
-    """Same sound and seed: same motion."""
-    allow_silence: Switch = False
-    """Film even where no speech is found: the person breathes and blinks."""
-    quiet: Quiet = False
-    """Say nothing but errors."""
-
-
-@dataclass(frozen=True)
-class Doctor:
-    """Say what this installation has, what is missing, and how to get it."""
-
-    json: Switch = False
-    """For machines."""
-
-
-# Union, and help given here: for `|` tyro imports typeguard, and for help it parses typing.py,
-# which doubles the time to --help.
-Verb = Annotated[
-    Union[Create, Render, Animate, Talk, Doctor],  # noqa: UP007
-    arg(help="What to do."),
-]
 
 
 def main(args: Sequence[str] | None = None) -> int:
