@@ -9,8 +9,7 @@ Prints joint errors in millimetres on the avatar's own body:
     aligned    after a similarity alignment of every frame (PA-MPJPE)
     drift      root mean square of the pelvis' path against the true one, its mean taken out
 then the correlation of the face's main curves, degrees of head and gaze, the share of energy above
-8 Hz of hands and head (truth in brackets), and the seconds of tracking per frame. `--smoothers`
-compares filters on what was seen.
+8 Hz of hands and head (truth in brackets), and the seconds of tracking per frame.
 """
 
 import argparse
@@ -55,7 +54,7 @@ CURVES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("avatar", type=Path)
     parser.add_argument("--framing", choices=("full", "upper", "head"), default="full")
     parser.add_argument("--out", type=Path, default=Path("out/tracking"))
@@ -200,7 +199,7 @@ def figures(avatar: Avatar, truth: Motion, tracked: Motion) -> list[str]:
     ways = [(j[1:, [7, 8]] - j[:-1, [7, 8]]).norm(dim=-1)[both].mean() * FPS for j in (have, want)]
     lines.append(f"  standing feet move by {1000 * ways[0]:.0f} mm/s ({1000 * ways[1]:.0f})")
     head = [_turned(m, "head") for m in (tracked, truth)]
-    apart = roma.rotmat_geodesic_distance(*head).mean() * 180 / math.pi
+    apart = roma.rotmat_geodesic_distance(head[0], head[1]).mean() * 180 / math.pi
     lines.append(f"  head {apart:.1f} degrees")
     for name, at in (("hands", [20, 21]), ("head", [15])):
         lines.append(f"  above 8 Hz, {name}: {above(have, at):.4f} ({above(want, at):.4f})")

@@ -14,6 +14,7 @@ import av
 import av.error
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
@@ -121,7 +122,7 @@ def _opened(path: Path) -> InputContainer:
 
 def _is_cover(stream: VideoStream) -> bool:
     """A song's cover is stored as a film of one picture."""
-    return bool(int(stream.disposition) & int(av.stream.Disposition.attached_pic))
+    return bool(int(stream.disposition) & int(Disposition.attached_pic))
 
 
 def _fps(stream: VideoStream) -> float:

@@ -144,6 +144,8 @@ class _Problem:
     place: Tensor
     config: Weights
     likely: Tensor = field(init=False)
+    bent: Tensor = field(init=False)
+    """How far the hinges are closed at the start (f h)."""
     offsets: Tensor = field(init=False)
     loose: Tensor = field(init=False)
     deep: Tensor = field(init=False)
@@ -152,6 +154,8 @@ class _Problem:
 
     def __post_init__(self) -> None:
         self.likely = pose_preset("stand").pose[0, :NUM_JOINTS]
+        vectors = roma.rotmat_to_rotvec(self.start[:, [INDEX[name] for name, _, _ in _HINGES]])
+        self.bent = (vectors * torch.tensor([axis for _, axis, _ in _HINGES])).sum(-1)
         self.carriers = [INDEX[name] for name in POINTS.values()]
         self.deep = torch.tensor([DEPTHS.get(point, 1.0) for point in POINTS])
         rows, loose = [], []
@@ -235,8 +239,8 @@ class _Problem:
                 total = total + (unseen * apart).square().sum() / (2 * UNSEEN_PELVIS**2)
                 apart = pose[:, :1, 1, :] - self.likely[:1, 1, :]
             total = total + len(joints) * apart.square().sum() / (2 * sigma**2)
-        for name, axis, sigma in _HINGES:
-            bend = (roma.rotmat_to_rotvec(pose[:, INDEX[name]]) * torch.tensor(axis)).sum(-1)
+        for i, (_, _, sigma) in enumerate(_HINGES):
+            bend = self.bent[:, i] + unknowns["bends"][:, i]
             total = total + (bend / sigma).square().sum()
             total = total + ((0.03 - bend).clamp_min(0) / self.config.bend).square().sum()
         return total

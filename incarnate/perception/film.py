@@ -37,7 +37,13 @@ from incarnate.perception.figure import (
 from incarnate.perception.fingers import finger_names, finger_turns, hand_turns
 from incarnate.perception.follow import Sightings, follow
 from incarnate.perception.landmarkers import Perception
-from incarnate.perception.smooth import bridged, bridged_turns, smoothed, smoothed_turns
+from incarnate.perception.smooth import (
+    bridged,
+    bridged_turns,
+    nearest_turns,
+    smoothed,
+    smoothed_turns,
+)
 from incarnate.progress import Report
 from incarnate.rotations import between
 
@@ -143,7 +149,7 @@ def _view(seen: Sightings) -> _View:
     facing = torch.from_numpy(np.isfinite(seen.head).all((1, 2)))
     head = torch.nan_to_num(torch.from_numpy(seen.head))
     head[~facing] = torch.eye(3)
-    head = _aside(flat(np.nan_to_num(seen.face[..., :2])).mean(1)) @ roma.special_procrustes(head)
+    head = _aside(flat(np.nan_to_num(seen.face[..., :2])).mean(1)) @ nearest_turns(head)
     head = head @ roma.rotvec_to_rotmat(torch.tensor([HEAD_PITCH, 0.0, 0.0]))
     handed = torch.from_numpy(np.isfinite(seen.hands_world).all((2, 3)))
     reach = torch.from_numpy(np.ptp(np.nan_to_num(seen.hands), axis=2)).amax(-1)

@@ -149,12 +149,13 @@ class _Tracker:
     def _searched(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Pose | None:
         """The person anywhere in the frame; before they were first seen, by their rank in size."""
         self._searches += 1
-        if self._last is not None:
+        last = self._last
+        if last is not None:
             whole = crop(rgb, _box_of(rgb), 256, SEARCH_SIDE)
             found = _poses(whole, self.perception) if whole else []
-            near = [p for p in found if _move(p, self._last) < 2 * FARTHEST]
+            near = [p for p in found if _move(p, last) < 2 * FARTHEST]
             if near:
-                return min(near, key=lambda p: _move(p, self._last))
+                return min(near, key=lambda p: _move(p, last))
         if (self._searches - 1) % SEARCH_EVERY:
             return None
         try:

@@ -139,7 +139,7 @@ def _add_eyes(out: Tensor, scores: Tensor, laid: Tensor, calm: Tensor, table: Sh
     for side, outward in (("Left", 1.0), ("Right", -1.0)):
         upper, lower = (laid[:, i] for i in LIDS[side])
         height = (upper - lower).norm(dim=1)
-        shut = (1 - height / height[calm].median()).clamp(0, 1)
+        shut = (1 - height / height[calm].median().clamp_min(1e-6)).clamp(0, 1)
         blink = at(f"eyeBlink{side}")
         out[:, blink] = LID_GAIN * (out[:, blink] + shut) / 2
         iris = laid[:, IRIS[side]] - laid[:, CORNERS[side]].mean(1)

@@ -42,7 +42,7 @@ def smoothed_turns(
 ) -> Float[Tensor, "f *j 3 3"]:
     """Rotations filtered as matrices, and the nearest rotation of each taken."""
     flat = smoothed(turns.flatten(1), weights, fps, hertz)
-    return roma.special_procrustes(flat.view_as(turns))
+    return nearest_turns(flat.view_as(turns))
 
 
 def bridged(
@@ -91,7 +91,14 @@ def bridged_turns(
     """As `bridged`, for rotations: along the shorter arc (by the nearest rotation of the mean)."""
     known = torch.where(seen[:, None, None, None], turns, torch.eye(3))
     flat = bridged(known.flatten(1), seen, rest.flatten(), fps, longest)
-    return roma.special_procrustes(flat.view_as(turns))
+    return nearest_turns(flat.view_as(turns))
+
+
+def nearest_turns(matrices: Float[Tensor, "*f 3 3"]) -> Float[Tensor, "*f 3 3"]:
+    """The rotation nearest each matrix."""
+    out = roma.special_procrustes(matrices)
+    assert isinstance(out, Tensor)
+    return out
 
 
 def _eased(frames: Tensor, ease: int) -> Tensor:
