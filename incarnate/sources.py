@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import av.error
 import torch
+from av.stream import Disposition
 
 from incarnate.audio import Waveform, resampled
 from incarnate.io.motions import read_motion
@@ -165,7 +166,8 @@ def _tracks(path: Path) -> tuple[bool, bool]:
         raise FileNotFoundError(f"{path} does not exist; name a motion, a film or a recording")
     try:
         with av.open(str(path)) as container:
-            films = [s for s in container.streams.video if not s.disposition.attached_pic]
+            cover = Disposition.attached_pic  # A song's picture is no film.
+            films = [s for s in container.streams.video if not s.disposition & cover]
             return bool(films), bool(container.streams.audio)
     except av.error.FFmpegError as error:
         raise ValueError(

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 from skimage.data import astronaut, coffee
 
+from incarnate import cli
 from incarnate.avatar import Avatar
 from incarnate.create import likeness
+from incarnate.io.sounds import read_sound
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,20 @@ def test_the_jaw_moves_the_head_alone(avatar: Avatar):
     neck = avatar.surface.joints[body.smplx_joints["neck"], 1]
     assert moved[height > neck].norm(dim=1).max() > 0.01
     assert moved[height < neck - 0.05].norm(dim=1).max() < 1e-5
+
+
+def test_an_avatar_talks_in_its_photo(avatar: Avatar, tmp_path: Path):
+    avatar.save(tmp_path / "me.avatar")
+    said = ["--say", "Mom.", "--background", "photo", "--size", "96", "--fps", "24", "--quiet"]
+    film = tmp_path / "talk.mp4"
+    assert cli.main(["talk", str(tmp_path / "me.avatar"), *said, "-o", str(film)]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["me.avatar", "talk.mp4"]
+    with av.open(str(film)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert abs(len(frames) / 24 - read_sound(film).seconds) < 1 / 24 + 0.03  # An AAC frame.
+    changes = np.abs(frames[0].astype(int) - frames[len(frames) // 2]).max(-1)
+    assert changes[48:].max() > 40, "the mouth moves"
+    assert changes[:8, :8].max() < 12, "the photo behind stands still"
 
 
 def test_a_photo_of_nobody_is_refused(tmp_path: Path):

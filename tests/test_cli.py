@@ -29,7 +29,7 @@ def test_help_imports_nothing_slow(tmp_path: Path):
     )
     done = python(code, tmp_path)
     assert done.returncode == 0, done.stderr
-    for verb in ("create", "render", "animate", "doctor"):
+    for verb in ("create", "render", "animate", "talk", "doctor"):
         assert verb in done.stdout
 
 
@@ -67,6 +67,23 @@ REFUSALS = {
     "a motion into a picture": (
         ["animate", "text.avatar", "walk.bvh", "-o", "me.png"],
         "must end in .mp4 or .webm",
+    ),
+    "talk about nothing": (["talk", "text.avatar", "-o", "me.mp4"], "give either a recording or"),
+    "talk about two things": (
+        ["talk", "text.avatar", "text.jpg", "--say", "Hello.", "-o", "me.mp4"],
+        "give either a recording or",
+    ),
+    "words nobody can read": (
+        ["talk", "text.avatar", "--say", "?!", "-o", "me.mp4"],
+        "nothing to say",
+    ),
+    "a weight beyond all": (
+        ["talk", "text.avatar", "--say", "Hi.", "-o", "me.mp4", "--body", "walk.bvh@7"],
+        "give 0 to 1",
+    ),
+    "a picture as speech": (
+        ["talk", "text.avatar", "text.jpg", "-o", "me.mp4"],
+        "has no sound track",
     ),
 }
 
