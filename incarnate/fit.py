@@ -85,24 +85,26 @@ def fit_silhouette(
     )
     laplacian = diags_array(np.ones(len(base), np.float32)) - averaging(faces, len(base))
     stiff = (laplacian.T @ laplacian).tocsr()
-    heights = torch.zeros(len(base), requires_grad=True)
+    # By sparse matrices: torch's own scatter adds in another order in every run.
+    ends = corners.flatten().numpy(), np.arange(0, 3 * count + 1, 3)
+    onto = csr_array((barycentrics.flatten().numpy(), *ends), (count, len(base)))
+    back = onto.T.tocsr()
+    heights = torch.zeros(len(base))
     descent = _Adam([(heights, weights.lr)])
     for step in range(weights.steps):
         vertices = base + heights[:, None] * directions
-        means = (vertices[corners] * barycentrics[..., None]).sum(1) - inside * normals
-        alpha = render(replace(look, means=means), target.camera).alpha
-        bend = torch.from_numpy(stiff @ heights.detach().numpy())  # Half the gradient of |L h|^2.
-        loss = (
-            (alpha - target.alpha).abs().mean()
-            + weights.laplacian_weight * (2 * heights * bend).mean()
-            + weights.offset_weight * (stiffness * heights.square()).mean()
-        )
-        loss.backward()
+        means = torch.from_numpy(onto @ vertices.numpy()) - inside * normals
+        alpha = render(replace(look, means=means.requires_grad_()), target.camera).alpha
+        (alpha - target.alpha).abs().mean().backward()
+        assert means.grad is not None
+        pulled = torch.from_numpy(back @ means.grad.numpy())
+        bend = torch.from_numpy(stiff @ heights.numpy())  # Half the gradient of |L h|^2.
+        held = weights.laplacian_weight * bend + weights.offset_weight * stiffness * heights
+        heights.grad = (pulled * directions).sum(1) + 2 * held / len(base)
         descent.step()
-        with torch.no_grad():
-            heights.clamp_(-0.02, weights.max_offset)
+        heights.clamp_(-0.02, weights.max_offset)
         progress(step + 1, weights.steps)
-    return heights.detach()
+    return heights
 
 
 def observed(
