@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
-from scipy.signal import resample_poly
 
 SPEECH_RATE = 16000
 """Hertz: what everything that listens to speech works at."""
@@ -37,6 +36,8 @@ def resampled(waveform: Waveform, sample_rate: int) -> Waveform:
         raise ValueError(f"sample_rate is {sample_rate}; give a positive number of hertz")
     if sample_rate == waveform.sample_rate:
         return waveform
+    from scipy.signal import resample_poly  # A second and a half to import.
+
     common = math.gcd(sample_rate, waveform.sample_rate)
     up, down = sample_rate // common, waveform.sample_rate // common
     samples = resample_poly(waveform.samples, up, down).astype(np.float32)

@@ -217,6 +217,16 @@ def picked(discs: Some, ids: Int[Tensor, " m"]) -> Some:
     return type(discs)(**{f.name: getattr(discs, f.name)[ids] for f in fields(discs)})
 
 
+def together(discs: Discs, more: Discs) -> Discs:
+    """All of both."""
+    return Discs(
+        **{
+            f.name: torch.cat([getattr(discs, f.name), getattr(more, f.name)])
+            for f in fields(Discs)
+        }
+    )
+
+
 def put_back(discs: Discs, ids: Int[Tensor, " m"], some: Discs) -> Discs:
     """All discs, those at `ids` replaced."""
     return Discs(

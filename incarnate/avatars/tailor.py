@@ -12,7 +12,7 @@ from torch import Tensor
 
 from incarnate.avatars import garments
 from incarnate.avatars.garments import BOTTOM, HAIR, SHOES, SKIN, TOP, Anatomy, Outfit
-from incarnate.avatars.surface import Discs, Freedom
+from incarnate.avatars.surface import Discs, Freedom, picked
 from incarnate.body.body import Body
 from incarnate.scene.mesh import averaging
 
@@ -22,6 +22,7 @@ TEETH = garments.LABELS.index("teeth")  # What is numbered from here on lies in 
 INNER = [garments.LABELS.index(name) for name in ("tongue", "mouth")]
 COVERED = 0.001  # Metres from a lid's disc within which the eye is hidden.
 LASH_LINE = 0.004  # Metres: about the eye's opening, lids are as dark as the photo says.
+LINING = 0.006  # Metres.
 SQUARE = 0.65  # Cosine from which on a picture's view of skin is taken as it is.
 
 
@@ -231,6 +232,13 @@ def uncrowded(
         like = np.sqrt((((lab - middle) / spread) ** 2).sum(1))
         alone[mine & crowded] *= np.clip(3.5 - like[mine & crowded], 0, 1)
     return alone
+
+
+def lining(discs: Discs) -> Discs:
+    """Hair once more, a little beneath: where locks leave for the outline it shows, not the sky."""
+    hair = picked(discs, (discs.labels == HAIR).nonzero()[:, 0])
+    inward = hair.offsets.new_tensor([0.0, 0.0, -LINING])
+    return replace(hair, offsets=hair.offsets + inward)
 
 
 def sealed(discs: Discs, points: Anatomy) -> Discs:

@@ -26,6 +26,7 @@ from incarnate.avatars.surface import (
     placed,
     scattered,
     skinned,
+    together,
     triangle_frames,
 )
 from incarnate.body.anny import Anny
@@ -263,7 +264,7 @@ def refine(
         rng,
         report.step,
     )
-    discs = carried(learnt, frames, rest)
+    discs = carried(together(learnt, tailor.lining(there)), frames, rest)
     return SurfaceAvatar(avatar.body, avatar.betas, avatar.vertex_offsets, avatar.weights, discs)
 
 
