@@ -5,6 +5,7 @@ import torch
 
 from incarnate.avatars import garments, tailor
 from incarnate.avatars.garments import Anatomy
+from incarnate.avatars.surface import Discs, together
 
 SKIN_LAB, IRIS_LAB, HAIR_LAB = (65.0, 15.0, 18.0), (25.0, 4.0, 6.0), (12.0, 1.0, 2.0)
 
@@ -60,3 +61,19 @@ def test_lids_that_the_photo_does_not_vouch_for_stay_and_the_rest_learns():
     for bound in (free.color, free.offset, free.shrunk, free.grown, free.faded):
         assert (bound[torch.tensor(doubted)] == 0).all()
         assert (bound[torch.tensor(~doubted)] > 0.3).all()
+
+
+def test_a_lining_lies_beneath_the_hair_and_nothing_else():
+    count = 6
+    labels = torch.tensor([garments.HAIR, garments.SKIN] * 3)
+    discs = Discs(
+        torch.arange(count), torch.full((count, 3), 1 / 3), torch.zeros(count, 3),
+        torch.zeros(count), torch.full((count, 3), -6.0), torch.full((count,), 3.5),
+        torch.rand(count, 3), labels,
+    )  # fmt: skip
+    beneath = tailor.lining(discs)
+    assert beneath.faces.tolist() == [0, 2, 4]
+    assert (beneath.offsets[:, 2] < -0.002).all() and (beneath.offsets[:, :2] == 0).all()
+    whole = together(discs, beneath)
+    assert len(whole.colors) == 9
+    torch.testing.assert_close(whole.colors[6:], discs.colors[::2])
