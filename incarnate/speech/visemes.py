@@ -158,8 +158,8 @@ def face_weights(
     weights = {
         "jawOpen": jaw,
         "mouthClose": seal * (jaw + _PRESSURE) + raised,
-        "mouthRollUpper": 0.16 * seal,
-        "mouthRollLower": 0.12 * seal + 0.9 * tuck,
+        "mouthRollUpper": 0.24 * seal,
+        "mouthRollLower": 0.26 * seal + 0.9 * tuck,
         "mouthPress": 0.10 * seal,
         "mouthFunnel": funnel * free * (1 - tuck),
         "mouthPucker": pucker * (1 - 0.5 * seal),
