@@ -17,7 +17,6 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import av
@@ -29,6 +28,7 @@ from incarnate.audio import SPEECH_RATE
 from incarnate.body.anny import Anny
 from incarnate.io.sounds import read_sound
 from incarnate.perception.landmarkers import Perception
+from incarnate.perception.sight import landmarks
 from incarnate.progress import Silent
 from incarnate.sources import joined, recording, sentence
 from incarnate.speech import Speaking
@@ -113,11 +113,8 @@ def points_of(film: Path) -> np.ndarray:
 def own_face(expression: torch.Tensor) -> np.ndarray:
     """The same points on the average body's face under the driving curves."""
     body = Anny.load()
-    with (files("incarnate") / "assets/body/landmarks.npz").open("rb") as stream:
-        table = np.load(stream)
-        corners = body.faces[torch.from_numpy(table["faces"]).long()]
-        shares = torch.from_numpy(table["barycentrics"])
-    rest = body.shaped(body.default_betas())
+    mixtures, rest = landmarks(body).mixtures, body.shaped(body.default_betas())
+    corners, shares = mixtures.vertices[:478], mixtures.weights[:478]
     faces = (body.express(rest, weights)[corners] for weights in body.arkit(expression))
     return np.array([(face * shares[..., None]).sum(1).numpy() for face in faces])
 

@@ -69,13 +69,23 @@ def diagnosis() -> Diagnosis:
             _native(),
             _libgl(),
             *(_codec(name, use) for name, use in CODECS.items()),
+            *(_speech(name, use) for name, use in SPEECH.items()),
             *(_weights(row) for row in TABLE),
             _matting(),
         )
     )
 
 
-CODECS = {"libx264": "H.264 for .mp4", "libvpx-vp9": "VP9 for .webm, with alpha"}
+CODECS = {
+    "libx264": "H.264 for .mp4",
+    "libvpx-vp9": "VP9 for .webm, with alpha",
+    "aac": "sound in .mp4",
+    "libopus": "sound in .webm",
+}
+SPEECH = {
+    "hibari-tts": "reads sentences out (Apache-2.0, network in its package)",
+    "hama": "tells the sounds of recordings (Apache-2.0, network in its package)",
+}
 
 
 def _package(name: str) -> Check:
@@ -126,6 +136,18 @@ def _codec(name: str, use: str) -> Check:
         )
     note = " (x264 in PyAV's builds is GPL)" if name == "libx264" else ""
     return Check(name, "ok", use + note)
+
+
+def _speech(name: str, use: str) -> Check:
+    try:
+        number = version(name)
+    except PackageNotFoundError:
+        return Check(name, "missing", f"not installed: {use}", REINSTALL)
+    from incarnate.speech import hama_loads
+
+    if name == "hama" and not hama_loads():
+        return Check(name, "optional", "no library for this machine: mouths follow loudness alone")
+    return Check(name, "ok", f"{number}, {use}")
 
 
 def _weights(row: Weights) -> Check:

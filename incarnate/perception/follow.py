@@ -24,6 +24,7 @@ from incarnate.perception.keypoints import (
     Keypoints,
     NoPersonError,
     keypoints,
+    pixels_per_metre,
 )
 from incarnate.perception.landmarkers import Hand, Perception, Pose
 from incarnate.progress import Report
@@ -218,7 +219,10 @@ class _Tracker:
             places.append((center.astype(np.float32), 1.9 * float(tall)))
         if pose is not None:
             head = pose.points[HEAD, :2]
-            size = max(1.5 * float(np.ptp(head, axis=0).max()), 0.22 * metre(pose))
+            size = max(
+                1.5 * float(np.ptp(head, axis=0).max()),
+                0.22 * _metre(pose),
+            )
             places += [(head.mean(0), factor * size) for factor in (2.2, 3.5)]
         return places
 
@@ -235,7 +239,9 @@ class _Tracker:
         (left_cost, left), (right_cost, right) = found
         if left and right:
             gap = np.linalg.norm(left.points[:, :2] - right.points[:, :2], axis=1).mean()
-            if gap < 0.05 * metre(pose):  # The same hand, seen from both wrists.
+            if gap < 0.05 * pixels_per_metre(
+                pose.points, pose.world
+            ):  # The same hand, seen from both wrists.
                 return [left, None] if left_cost <= right_cost else [None, right]
         return [left, right]
 
@@ -243,7 +249,7 @@ class _Tracker:
         self, rgb: UInt8[np.ndarray, "h w 3"], pose: Pose, side: int
     ) -> tuple[float, Hand] | None:
         wrist, seen = pose.points[WRISTS[side], :2], pose.points[WRISTS[side], 2]
-        size, limit = metre(pose), np.asarray(rgb.shape[1::-1])
+        size, limit = _metre(pose), np.asarray(rgb.shape[1::-1])
         if seen < SEEN or not np.isfinite(size) or (wrist < 0).any() or (wrist >= limit).any():
             return None
         ends = [INDEX_KNUCKLES[side], PINKY_KNUCKLES[side]]
@@ -263,14 +269,9 @@ class _Tracker:
         return min(found, key=lambda pair: pair[0], default=None)
 
 
-def metre(pose: Pose) -> float:
+def _metre(pose: Pose) -> float:
     """Pixels of a metre at the body's distance."""
-    flat, metres = pose.points[:, :2], pose.world[:, :2]
-    seen = pose.points[:, 2] > SEEN
-    if seen.sum() < 3:
-        return float("nan")
-    flat, metres = flat[seen], metres[seen]
-    return float(np.std(flat - flat.mean(0)) / max(np.std(metres - metres.mean(0)), 1e-6))
+    return pixels_per_metre(pose.points, pose.world)
 
 
 def _poses(window: Crop, perception: Perception) -> list[Pose]:

@@ -99,7 +99,7 @@ class Keypoints:
     @property
     def pixels_per_metre(self) -> float:
         """How large a metre at the body's distance is in the photo; NaN if only a face is known."""
-        return _pixels_per_metre(self.pose, self.pose_world)
+        return pixels_per_metre(self.pose, self.pose_world)
 
 
 def keypoints(rgb: UInt8[np.ndarray, "h w 3"], perception: Perception) -> list[Keypoints]:
@@ -219,7 +219,7 @@ def _hands(
     rgb: UInt8[np.ndarray, "h w 3"], pose: Pose, perception: Perception
 ) -> tuple[Hand | None, Hand | None]:
     """Left and right hand, each the detection nearest its wrist; one detection serves one wrist."""
-    metre = _pixels_per_metre(pose.points, pose.world)
+    metre = pixels_per_metre(pose.points, pose.world)
     sides = []
     for side in (0, 1):
         hands = _hands_at(rgb, pose, side, perception)
@@ -237,7 +237,7 @@ def _hands_at(
 ) -> list[tuple[float, Hand]]:
     """Hands of believable size at a wrist, each with its cost: the gap in metres, 5 cm more where
     the network believes it to be the other side's."""
-    metre = _pixels_per_metre(pose.points, pose.world)
+    metre = pixels_per_metre(pose.points, pose.world)
     wrist, seen = pose.points[WRISTS[side], :2], pose.points[WRISTS[side], 2]
     height, width = rgb.shape[:2]
     inside = (0 <= wrist).all() and wrist[0] < width and wrist[1] < height
@@ -262,7 +262,7 @@ def _hands_at(
 
 def _face(rgb: UInt8[np.ndarray, "h w 3"], pose: Pose, perception: Perception) -> Face | None:
     head = pose.points[HEAD, :2]
-    metre = _pixels_per_metre(pose.points, pose.world)
+    metre = pixels_per_metre(pose.points, pose.world)
     sizes = [1.5 * float(np.ptp(head, axis=0).max()), 0.22 * metre if np.isfinite(metre) else 0.0]
     return face_near(rgb, head.mean(axis=0), max(*sizes, 8.0), perception)
 
@@ -311,7 +311,7 @@ def _moved(pose: Pose, window: Crop) -> Pose:
     return replace(pose, points=points)
 
 
-def _pixels_per_metre(
+def pixels_per_metre(
     points: Float32[np.ndarray, "33 3"], world: Float32[np.ndarray, "33 3"]
 ) -> float:
     """The ratio of spreads around the middle, over visible points; NaN if too few are."""

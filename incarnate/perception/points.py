@@ -25,12 +25,11 @@ from incarnate.body.skinning import forward_kinematics
 
 @dataclass(frozen=True, eq=False)
 class Mixtures:
-    """Points as mixtures of three vertices each; joints as their own, with offsets in rest axes."""
+    """Points as mixtures of three vertices each; joints as their own."""
 
     vertices: Int[Tensor, "q 3"]
     weights: Float[Tensor, "q 3"]
     joints: Int[Tensor, " i"]
-    offsets: Float[Tensor, "i 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ class Posed:
 
 @final
 class Points:
-    """Tables of the points: mixtures first, then joints with offsets."""
+    """Tables of the points: mixtures first, then joints."""
 
     def __init__(self, body: Anny, mixtures: Mixtures) -> None:
         chosen, places = mixtures.vertices.unique(return_inverse=True)
@@ -64,8 +63,8 @@ class Points:
             corners = table[places] * mixtures.weights.view(*places.shape, *[1] * (table.ndim - 1))
             return corners.sum(1)
 
-        attached = reduced.template[own] + mixtures.offsets
-        self.template = torch.cat([mixed(reduced.template), attached, reduced.template[first:]])
+        bare = reduced.template
+        self.template = torch.cat([mixed(bare), bare[own], bare[first:]])
         self.table = torch.cat([mixed(reduced.basis), reduced.basis[own], reduced.basis[first:]])
         self.face = torch.cat([mixed(reduced.face), blank])
         weights = torch.zeros(len(reduced.skin_weights), len(body.joint_names))

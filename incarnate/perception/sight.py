@@ -168,9 +168,6 @@ def landmarks(body: Anny) -> Landmarks:
             corners = body.faces[torch.from_numpy(table["faces"]).long()]
             shares = torch.from_numpy(table["barycentrics"])
             trusted = torch.from_numpy(1 / (1 + (table["spread"] / 0.004) ** 2)).float()
-            offsets = torch.zeros(33, 3)
-            if "pose_offsets" in table:
-                offsets = torch.from_numpy(table["pose_offsets"])
     tips = _tips(body)
     surface = torch.arange(0, len(body.template), SURFACE_EVERY)
     surface = surface[body.part_labels[surface] < PARTS.index("eye_left")]
@@ -183,8 +180,6 @@ def landmarks(body: Anny) -> Landmarks:
         for side in SIDES
         for name in ("wrist", *(f"{finger}{k}" for finger in FINGERS for k in (1, 2, 3)))
     ]
-    shift = torch.zeros(len(joints), 3)
-    shift[: len(JOINTS)] = offsets[list(JOINTS)]
     own = torch.tensor([body.smplx_joints[name] for name in joints])
     tip = {name: len(corners) + i for i, name in enumerate(tips)}
     pose = {point: first + i for i, point in enumerate(JOINTS)}
@@ -199,7 +194,7 @@ def landmarks(body: Anny) -> Landmarks:
     trusted[list(OVAL)] *= 0.15
     trusted[468:] = 3.0
     return Landmarks(
-        Mixtures(vertices, weights, own, shift),
+        Mixtures(vertices, weights, own),
         torch.arange(478),
         trusted,
         torch.arange(len(corners) + len(tips), first),
