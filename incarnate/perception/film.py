@@ -54,6 +54,7 @@ UPRIGHT = 0.6  # Radians: people who lean more than that are not used to level t
 STRAIGHT, MOST_AHEAD = 0.3, 0.12  # Share of upright frames with a straight knee; metres.
 TURNED = math.radians(120)  # From the resting wrist; hands that seem turned further are misread.
 SMALL = 36  # Pixels of a hand; smaller ones are misread.
+DEPTH = 0.4  # Trust in moves of feet along the line of sight, when it is asked whether they stand.
 SIDES = ("left", "right")
 
 
@@ -103,7 +104,8 @@ def motion_of(seen: Sightings, config: Following = Following()) -> Motion:
         )
         _add_hands(pose, view, seen.fps, config)
         transl = _path(figure, view, seen.fps, config)
-        return planted(Motion(seen.fps, pose, transl, _face(view, seen.fps, config)))
+        face = _face(view, seen.fps, config)
+        return planted(Motion(seen.fps, pose, transl, face), DEPTH)
 
 
 @dataclass(frozen=True, eq=False)
