@@ -39,7 +39,7 @@ def aligned(waveform: Waveform, text: str) -> tuple[Phoneme, ...]:
         (symbols, stress, int(frame) * _FRAME)
         for (symbols, stress), frame in zip(said, first, strict=True)
     ]
-    return tuple(timed(emitted, samples))
+    return tuple(timed(emitted, len(samples) / SPEECH_RATE))
 
 
 def ctc_path(lattice: Float32[np.ndarray, "f s"]) -> Int[np.ndarray, " n"]:

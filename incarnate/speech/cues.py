@@ -19,7 +19,9 @@ from incarnate.speech.prosody import HALF, HOP, STEP, levels_of, pitches
 from incarnate.speech.visemes import REACH
 
 LOOK_AHEAD = REACH
-"""Seconds of sound after a frame that the frame depends on; recognising live adds 0.08."""
+"""Seconds of sound after a frame that the frame depends on, where the phonemes are known."""
+LIVE_LOOK_AHEAD = 0.2
+"""The same where the phonemes are recognized as the sound comes in."""
 PAUSE = 0.2
 """Seconds without a sound that end a phrase."""
 _SLICE = 1600  # Samples heard before frames are told: the ear forgets after a second.
@@ -35,6 +37,9 @@ class Heard:
     sound: Waveform
     """At SPEECH_RATE."""
     phonemes: tuple[Phoneme, ...]
+    told: float | None = None
+    """For phonemes recognized live: the second up to which sound was needed to tell them. They take
+    the place of all told before that start no earlier than the first of them."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,19 @@ def heard(blocks: Iterable[Waveform], phonemes: Iterable[Phoneme]) -> Iterator[H
 
 def cues(stream: Iterable[Heard], fps: float) -> Iterator[Cue]:
     """The cues of a stream at `fps`, from second 0 to the end of the sound."""
-    ear, talk, count = _Ear(), _Talk(), 0
+    ear, talk, count, live = _Ear(), _Talk(), 0, False
     for stretch in stream:
-        talk.waiting += stretch.phonemes
+        if stretch.told is None:
+            talk.waiting += stretch.phonemes
+        else:
+            live = True
+            talk.news.append((stretch.told, stretch.phonemes))
         samples = stretch.sound.samples
         for start in range(0, len(samples), _SLICE):
             ear.listen(samples[start : start + _SLICE])
-            while count / fps + LOOK_AHEAD <= ear.seconds:
+            while count / fps + LOOK_AHEAD <= ear.seconds and not (
+                live and count / fps + LIVE_LOOK_AHEAD > ear.total / SPEECH_RATE
+            ):
                 yield _cue(ear, talk, count / fps)
                 count += 1
     total = ear.total / SPEECH_RATE
@@ -144,12 +155,19 @@ class _Talk:
     """Phonemes not yet over, and where in a phrase we are."""
 
     waiting: tuple[Phoneme, ...] = ()
+    news: deque[tuple[float, tuple[Phoneme, ...]]] = field(default_factory=deque)
+    """What was told live, and when, and is not yet known to a frame."""
     speaking: bool = False
     last_end: float = -1.0
     judged: float = -1.0
 
 
 def _cue(ear: _Ear, talk: _Talk, seconds: float) -> Cue:
+    # Whether later news is here already depends on how the sound was cut: it is left aside.
+    while talk.news and talk.news[0][0] < seconds + LIVE_LOOK_AHEAD:
+        _, told = talk.news.popleft()
+        if told:
+            talk.waiting = (*(p for p in talk.waiting if p.start < told[0].start - 1e-9), *told)
     talk.waiting = tuple(p for p in talk.waiting if p.end + 0.3 > seconds)
     near = tuple(p for p in talk.waiting if p.start < seconds + LOOK_AHEAD)
     talk.last_end = max([talk.last_end, *(p.end for p in near)])

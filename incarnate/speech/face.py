@@ -16,7 +16,7 @@ from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.speech.cues import Cue
 from incarnate.speech.manner import Manner
 from incarnate.speech.springs import Spring, chance, wander
-from incarnate.speech.visemes import articulation, face_weights
+from incarnate.speech.visemes import ARTICULATORS, articulation, face_weights, reached
 
 _AT = {name: k for k, name in enumerate(ARKIT_NAMES)}
 _CLOSING, _SHUT, _OPENING = 0.07, 0.04, 0.16  # Seconds of a blink.
@@ -39,6 +39,7 @@ class Face:
     lift: float = 0.0
     """What is left of the last accent's lift of the brows."""
     opening: Spring = Spring(1.0)
+    mouth: tuple[float, ...] = (0.0,) * len(ARTICULATORS)
     count: int = 0
 
 
@@ -56,13 +57,15 @@ def faced(
     lift = max(face.lift * exp(-step / 0.22), min(1.5, cue.accent))
     raised = manner.brows * (lift + 0.06 * max(0.0, cue.pitch)) if cue.speaking else 0.0
     loud = min(1.22, max(0.72, 1 + 0.03 * cue.loudness))
+    mouth = reached(np.array(face.mouth), articulation(cue.phonemes, cue.seconds), step)
     face = replace(
         face,
+        mouth=tuple(mouth.tolist()),
         lift=lift,
         brows=face.brows.towards(raised, 14.0, step),
         opening=face.opening.towards(loud if cue.speaking else 1.0, 25.0, step),
     )
-    out = face_weights(articulation(cue.phonemes, cue.seconds), manner.mouth * face.opening.value)
+    out = face_weights(mouth, manner.mouth * face.opening.value)
     out[[_AT["mouthSmileLeft"], _AT["mouthSmileRight"]]] += manner.smile
     brow = face.brows.value + 0.04 * (1 + wander(cue.seconds, 2.3, f"{seed}:brow"))
     out[_AT["browInnerUp"]] = max(0.0, 0.8 * brow)

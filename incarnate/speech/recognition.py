@@ -7,7 +7,6 @@ order of sounds and roughly their place: a consonant is placed to about 30 ms.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -28,18 +27,9 @@ _LONGEST = {"lips": 0.12, "stop": 0.12, "consonant": 0.16, "vowel": 0.28}
 """Seconds that a sound lasts at most before a pause."""
 
 
-@dataclass(frozen=True)
-class Window:
-    """How much sound the recogniser hears at once, seconds."""
-
-    hop: float = 6.0
-    before: float = 1.0
-    after: float = 1.0
-    """Sound around each hop that is heard but not told of: the network looks both ways."""
-
-
-LIVE = Window(hop=0.16, before=1.0, after=0.08)
-"""For live use: the sounds of a hop are told 80 ms after it."""
+_HOP, _AROUND = 6.0, 1.0
+"""Seconds told of at once, and heard on either side without being told of: the network looks both
+ways."""
 
 
 def hama_loads() -> bool:
@@ -52,25 +42,30 @@ def hama_loads() -> bool:
 
 
 def recognized(
-    blocks: Iterable[Waveform], listener: Listener = "hama", window: Window = Window()
+    blocks: Iterable[Waveform], listener: Listener = "hama"
 ) -> Iterator[tuple[Phoneme, ...]]:
-    """The sounds in a stream at SPEECH_RATE, hop by hop, in constant memory.
+    """The sounds in a stream at SPEECH_RATE, a few seconds at a time, in constant memory.
 
     Raises ValueError if hama is asked for and does not load.
     """
-    if listener == "hama" and not hama_loads():
-        raise ValueError(
-            "hama has no library for this machine, so sounds cannot be told apart; give the "
-            "listener 'loudness', which moves the jaw with the voice"
-        )
-    hear = _heard_by_hama if listener == "hama" else _heard_by_loudness
+    check_listener(listener)
+    hear = heard_by_hama if listener == "hama" else heard_by_loudness
     last = 0.0
-    for begin, sound, first, stop in _windows(blocks, window):
+    for begin, sound, first, stop in _windows(blocks):
         told = [p for p in hear(sound, begin) if first <= p.start < stop]
         told = [p for p in told if p.start >= last - 1e-9 or not last]
         if told:
             last = told[-1].end
         yield tuple(told)
+
+
+def check_listener(listener: Listener) -> None:
+    """Raises ValueError if hama is asked for and does not load."""
+    if listener == "hama" and not hama_loads():
+        raise ValueError(
+            "hama has no library for this machine, so sounds cannot be told apart; give the "
+            "listener 'loudness', which moves the jaw with the voice"
+        )
 
 
 def transcribed(
@@ -84,10 +79,10 @@ def transcribed(
 
 
 def _windows(
-    blocks: Iterable[Waveform], window: Window
+    blocks: Iterable[Waveform],
 ) -> Iterator[tuple[float, Float32[np.ndarray, " n"], float, float]]:
     """(when the sound begins, the sound, first and last instant to tell of)."""
-    hop, before, after = (round(s * SPEECH_RATE) for s in (window.hop, window.before, window.after))
+    hop, around = round(_HOP * SPEECH_RATE), round(_AROUND * SPEECH_RATE)
     held, begin, told = np.zeros(0, np.float32), 0, 0
     for block in blocks:
         if block.sample_rate != SPEECH_RATE:
@@ -95,40 +90,47 @@ def _windows(
                 f"sound comes at {block.sample_rate} Hz, {SPEECH_RATE} Hz is wanted; resample it"
             )
         held = np.concatenate([held, block.samples])
-        while begin + len(held) >= told + hop + after:
-            stop = told + hop + after - begin
+        while begin + len(held) >= told + hop + around:
+            stop = told + hop + around - begin
             yield (begin / SPEECH_RATE, held[:stop], told / SPEECH_RATE, (told + hop) / SPEECH_RATE)
             told += hop
-            cut = max(0, told - before - begin)
+            cut = max(0, told - around - begin)
             held, begin = held[cut:], begin + cut
     if begin + len(held) > told:
         yield begin / SPEECH_RATE, held, told / SPEECH_RATE, (begin + len(held)) / SPEECH_RATE
 
 
-def _heard_by_hama(samples: Float32[np.ndarray, " n"], begin: float) -> list[Phoneme]:
+def heard_by_hama(samples: Float32[np.ndarray, " n"], begin: float) -> list[Phoneme]:
+    """The sounds in samples that start at second `begin`."""
+    emitted = [(symbols, None, second) for symbols, second in emissions(samples)]
+    return timed(emitted, len(samples) / SPEECH_RATE, begin)
+
+
+def emissions(samples: Float32[np.ndarray, " n"]) -> list[tuple[tuple[str, ...], float]]:
+    """What hama names, and at which second of `samples`."""
     frames = log_probabilities(samples)
     blank = frames.shape[1] - 1
     best = frames.argmax(1) if len(frames) else np.zeros(0, int)
     new = np.flatnonzero((best != blank) & (best != np.concatenate([[-1], best[:-1]])))
-    symbols = [(_tokens()[best[k]], k) for k in new]
-    return timed([(s, None, k * _FRAME) for s, k in symbols if s], samples, begin)
+    return [(_tokens()[best[k]], float(k * _FRAME)) for k in new if _tokens()[best[k]]]
 
 
 def timed(
-    emitted: list[tuple[tuple[str, ...], float | None, float]],
-    samples: Float32[np.ndarray, " n"],
-    begin: float = 0.0,
+    emitted: list[tuple[tuple[str, ...], float | None, float]], end: float, begin: float = 0.0
 ) -> list[Phoneme]:
-    """Phonemes from (sounds, stress, second of emission) in `samples`, which start at `begin`."""
+    """Phonemes from (sounds, stress, second of emission) in sound that lasts till `end`.
+
+    To all times `begin` is added.
+    """
     if not emitted:
         return []
-    starts = [max(0.0, second - _LAG[_kind(symbols[0])]) for symbols, _, second in emitted]
+    starts = [max(0.0, second - lag(symbols[0])) for symbols, _, second in emitted]
     starts = np.maximum.accumulate(starts).tolist()
-    ends = [*starts[1:], len(samples) / SPEECH_RATE]
+    ends = [*starts[1:], end]
     out: list[Phoneme] = []
-    for (symbols, stress, _), start, end in zip(emitted, starts, ends, strict=True):
-        end = max(start + 0.03, min(end, start + _LONGEST[_kind(symbols[0])]))
-        out += split(symbols, begin + start, begin + end, stress)
+    for (symbols, stress, _), start, stop in zip(emitted, starts, ends, strict=True):
+        stop = max(start + 0.03, min(stop, start + _LONGEST[_kind(symbols[0])]))
+        out += split(symbols, begin + start, begin + stop, stress)
     return out
 
 
@@ -159,6 +161,11 @@ def _tokens() -> tuple[tuple[str, ...], ...]:
     return tuple(() if t[0] in "<%," else sounds(t) for t in _model().decoder_tokens)
 
 
+def lag(symbol: str) -> float:
+    """Seconds from a sound's beginning to where hama names it."""
+    return _LAG[_kind(symbol)]
+
+
 def _kind(symbol: str) -> str:
     if symbol in VOWELS:
         return "vowel"
@@ -167,8 +174,11 @@ def _kind(symbol: str) -> str:
     return "stop" if symbol in "tdkɡ" else "consonant"
 
 
-def _heard_by_loudness(samples: Float32[np.ndarray, " n"], begin: float) -> list[Phoneme]:
-    """Syllables: a vowel at each rise of the voice, a neutral consonant in the dip before it."""
+def heard_by_loudness(samples: Float32[np.ndarray, " n"], begin: float) -> list[Phoneme]:
+    """Syllables in samples that start at second `begin`.
+
+    A vowel at each rise of the voice, a neutral consonant in the dip before it.
+    """
     level = levels(samples)
     if not len(level):
         return []

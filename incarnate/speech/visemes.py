@@ -136,6 +136,18 @@ def articulation(phonemes: Sequence[Phoneme], seconds: float) -> Float[np.ndarra
     return (dominance * targets).sum(0) / (_REST + dominance.sum(0))
 
 
+_FASTEST = np.array([4.5, 40.0, 12.0, 12.0, 9.0, 10.0, 10.0, 40.0, 20.0])
+"""Weight a second. The jaw is the slowest; it binds where a sound is known late (live), when its
+curve would jump."""
+
+
+def reached(
+    mouth: Float[np.ndarray, "9"], target: Float[np.ndarray, "9"], seconds: float
+) -> Float[np.ndarray, "9"]:
+    """Articulators after so many seconds on their way to a target."""
+    return mouth + np.clip(target - mouth, -_FASTEST * seconds, _FASTEST * seconds)
+
+
 _PLACES: dict[str, list[int]] = {}
 for _place, _name in enumerate(ARKIT_NAMES):
     _PLACES.setdefault(_name.removesuffix("Left").removesuffix("Right"), []).append(_place)
