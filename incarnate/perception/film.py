@@ -267,7 +267,7 @@ def _face(view: _View, fps: float, config: Following) -> Tensor:
     if not bool(view.facing.any()):
         return torch.zeros(len(view.facing), len(ARKIT_NAMES))
     found = torch.zeros(len(view.facing), len(ARKIT_NAMES))
-    found[view.facing] = mimic.weights(view.face[view.facing], view.arkit[view.facing])
+    found[view.facing] = mimic.weights(view.face[view.facing], view.arkit[view.facing], fps)
     found = bridged(found, view.facing, torch.zeros(len(ARKIT_NAMES)), fps, config.bridge)
     everywhere = torch.ones(len(found))
     out = smoothed(found, everywhere, fps, config.face_hertz)

@@ -29,7 +29,7 @@ from incarnate.perception.keypoints import (
 from incarnate.perception.landmarkers import Hand, Perception, Pose
 from incarnate.progress import Report
 
-BODY_SIDE, FACE_SIDE, HAND_SIDE = (256, 640), (256, 512), (224, 448)  # Pixels of the crops.
+BODY_SIDE, FACE_SIDE, HAND_SIDE = (256, 640), (512, 512), (224, 448)  # Pixels of the crops.
 SEARCH_SIDE = 960
 SEARCH_EVERY = 12  # Frames between thorough searches for somebody who is lost.
 ROOM = 0.2  # Of the body's larger side, around it.

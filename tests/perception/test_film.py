@@ -181,6 +181,57 @@ def test_points_tell_how_far_the_jaw_and_brows_move_whatever_the_view():
     assert found[:20, jaw].max() < 0.05
 
 
+def blinking(height: float = 1.0, count: int = 80) -> tuple[Tensor, Tensor]:
+    """Points and scores of a face whose lids close twice to that share, over 7 frames each."""
+    table = mimic.shapes()
+    truth = torch.zeros(count, 52)
+    for start in (20, 50):
+        bump = torch.sin(math.pi * torch.arange(8) / 8).square()
+        for side in ("Left", "Right"):
+            truth[start : start + 8, mimic.at(f"eyeBlink{side}")] = height * bump
+    return table.rest + (table.moves @ truth.T).permute(2, 0, 1), truth
+
+
+def test_blinks_are_found_in_points_though_scores_drift():
+    rng = torch.Generator().manual_seed(1)
+    points, truth = blinking()
+    points = 900 * points + 0.2 * torch.randn(points.shape, generator=rng)
+    drift = 0.4 + 0.2 * torch.linspace(0, 1, 80)
+    scores = torch.zeros(80, 52)
+    for side in ("Left", "Right"):
+        blink = mimic.at(f"eyeBlink{side}")
+        scores[:, blink] = drift + 0.1 * truth[:, blink]
+    found = mimic.weights(points, scores, FPS)
+    blink = mimic.at("eyeBlinkLeft")
+    course = torch.corrcoef(torch.stack([found[:, blink], truth[:, blink]]))[0, 1]
+    assert course > 0.9 and found[:15, blink].max() < 0.1
+    assert (found[:, blink] - found[:, mimic.at("eyeBlinkRight")]).abs().max() == 0
+
+
+def test_a_blink_moves_neither_brows_nor_gaze():
+    points, truth = blinking()
+    lifted = points.clone()  # What networks make of it.
+    closed = truth[:, mimic.at("eyeBlinkLeft"), None]
+    brows = [i for side in mimic.BROWS.values() for i in side]
+    lifted[:, brows, 1] += 0.003 * closed
+    lifted[:, list(mimic.IRIS.values()), 1] -= 0.003 * closed
+    found = mimic.weights(900 * lifted, 0.5 * truth, FPS)
+    still = [i for i, name in enumerate(mimic.ARKIT_NAMES) if name.startswith(("brow", "eyeLook"))]
+    assert found[:, still].max() < 0.1
+    assert found[:, mimic.at("eyeBlinkLeft")].max() > 0.5
+
+
+def test_a_mouth_that_narrows_puckers_and_one_that_widens_does_not():
+    table = mimic.shapes()
+    points = table.rest.repeat(60, 1, 1)
+    corners = list(mimic.MOUTH)
+    for frames, share in ((slice(10, 20), 0.8), (slice(40, 50), 1.15)):
+        points[frames, corners, 0] *= share
+    pucker = mimic.weights(900 * points, torch.zeros(60, 52), FPS)[:, mimic.at("mouthPucker")]
+    assert pucker[10:20].min() > 0.5
+    assert pucker[:10].max() < 0.02 and pucker[20:].max() < 0.02
+
+
 def test_a_film_without_a_person_is_refused_in_one_line(tmp_path: Path):
     path = tmp_path / "wall.mp4"
     write_video(path, [np.full((96, 96, 3), 140, np.uint8)] * 3, 25)
