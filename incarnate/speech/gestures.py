@@ -52,6 +52,11 @@ _LOOSENESS = 0.05
 """How far, on average, hands at rest come up, and held ones go down: no hand is ever still."""
 _AT_REST = np.array([[float(name == "side") for name in _NAMES]] * 2)
 _LIFT, _LOWER = 6.0, 4.2  # Quickness of raising the hands and of laying them down.
+_HOVER = 3.0
+"""How much more a hand that is held up wanders than one at rest."""
+_LIFTING = 0.45
+"""Seconds from the decision to lift the hands to the first beat."""
+_NEVER = -9.0
 _HELD = 0.24  # Seconds that a beat stays struck.
 
 
@@ -67,7 +72,7 @@ class Hands:
     active: tuple[bool, bool] = (True, True)
     since: float = -9.0
     """When the gesture, or the rest, began."""
-    struck: float = -9.0
+    struck: float = _NEVER
     size: float = 0.0
     count: int = 0
 
@@ -78,12 +83,12 @@ def beaten(hands: Hands, cue: Cue, manner: Manner, seed: int, step: float) -> Ha
     now = cue.seconds
     up = hands.pair >= 0
     blow = hands.size if up and now - hands.struck < _HELD else 0.0
-    quick = _LOWER if not up else manner.stroke if now - hands.since > 0.45 else _LIFT
+    quick = _LOWER if not up else manner.stroke if now - hands.since > _LIFTING else _LIFT
     target = np.zeros_like(_AT_REST)
     for side, active in enumerate(hands.active):
         loose = _LOOSENESS * (1 + wander(now, 1.8, f"{seed}:hand:{side}"))
         held, stroke = _PAIRS[hands.pair] if up and active else _RESTING
-        share = min(1.0, blow + loose) if up and active else loose
+        share = min(1.0, blow + _HOVER * loose) if up and active else loose
         target[side, _NAMES.index(held)] += 1 - share
         target[side, _NAMES.index(stroke)] += share
     # The hand that leads a gesture is ahead of the other.
@@ -107,7 +112,8 @@ def _decided(hands: Hands, cue: Cue, manner: Manner, seed: int) -> Hands:
         )
         if tired or (cue.ends and chance(f"{seed}:lay:{hands.count}:{now:.2f}") < 0.75):
             return replace(hands, pair=-1, since=now)
-        if cue.accent > 0.6 and now - hands.struck > 0.42:
+        lifted = now - hands.since > _LIFTING
+        if cue.accent > 0.5 and lifted and now - hands.struck > 0.42:
             size = manner.gesture_size * min(1.0, 0.55 + 0.4 * cue.accent)
             return replace(hands, struck=now, size=size)
         return hands
@@ -120,9 +126,7 @@ def _decided(hands: Hands, cue: Cue, manner: Manner, seed: int) -> Hands:
     pair = int(chance(key + ":which") * len(_PAIRS))
     side = chance(key + ":side")
     active = (side < 0.55, side < 0.35 or side >= 0.55)  # Both, the left or the right hand.
-    return replace(
-        hands, pair=pair, active=active, since=now, struck=now + 9, count=hands.count + 1
-    )
+    return replace(hands, pair=pair, active=active, since=now, struck=_NEVER, count=hands.count + 1)
 
 
 def arm_turns(shares: Float[Tensor, "f 2 k"]) -> tuple[tuple[int, ...], Float[Tensor, "f m 3 3"]]:

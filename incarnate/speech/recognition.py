@@ -6,7 +6,7 @@ hama is a CTC network: it names each sound once, in a 20 ms frame some time afte
 order of sounds and roughly their place: a consonant is placed to about 30 ms.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -116,7 +116,7 @@ def emissions(samples: Float32[np.ndarray, " n"]) -> list[tuple[tuple[str, ...],
 
 
 def timed(
-    emitted: list[tuple[tuple[str, ...], float | None, float]], end: float, begin: float = 0.0
+    emitted: Sequence[tuple[tuple[str, ...], float | None, float]], end: float, begin: float = 0.0
 ) -> list[Phoneme]:
     """Phonemes from (sounds, stress, second of emission) in sound that lasts till `end`.
 

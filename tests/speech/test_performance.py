@@ -170,6 +170,24 @@ def test_hands_lift_and_rest():
         assert 0.1 < raised.float().mean() < 0.9
 
 
+@pytest.mark.parametrize("style", ["calm", "lively"])
+def test_hands_beat_while_they_are_up(style):
+    """Where a hand stays up for a second and a half, it moves by 3 cm after it has come up."""
+    one = motion(style)
+    joints = positions(one.pose, one.transl)
+    travels = []
+    for side in ("left", "right"):
+        path = joints[:, INDEX[f"{side}_middle1"]]
+        raised = (path[:, 1] > path[:, 1].min() + 0.15).tolist()
+        edges = [k for k in range(1, len(raised)) if raised[k] != raised[k - 1]]
+        for start, stop in zip(edges, edges[1:], strict=False):
+            if raised[start] and stop - start >= 45:
+                held = path[start + 21 : stop - 9]
+                travels.append(float((held.amax(0) - held.amin(0)).norm()))
+    assert len(travels) >= 5
+    assert np.mean(np.array(travels) > 0.03) > 0.8
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])  # Slim, average and heavy.
 def test_hands_go_through_neither_body_nor_each_other(share):
     body = Anny.load()
