@@ -36,7 +36,14 @@ ARMS: dict[str, Arm] = {
 }  # fmt: skip
 """Attitudes of the left arm; the right one mirrors them."""
 _NAMES = tuple(ARMS)
-_PAIRS = (("up", "down"), ("home", "open"), ("pinch", "down"), ("up", "press"), ("home", "wide"))
+_PAIRS = (
+    ("up", "down", 0.24),
+    ("home", "open", 0.6),
+    ("pinch", "down", 0.24),
+    ("up", "press", 0.3),
+    ("home", "wide", 0.7),
+)
+"""An arm's attitude as it is held and as it is struck, and for how many seconds a beat stays."""
 _SIDED = tuple(
     tuple(
         j
@@ -57,7 +64,8 @@ _HOVER = 3.0
 _LIFTING = 0.45
 """Seconds from the decision to lift the hands to the first beat."""
 _NEVER = -9.0
-_HELD = 0.24  # Seconds that a beat stays struck.
+_STRONG = 0.75  # The least accent that is beaten.
+_SPACED = 0.75  # Seconds from beat to beat, at least; up to as many more.
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,15 +90,16 @@ def beaten(hands: Hands, cue: Cue, manner: Manner, seed: int, step: float) -> Ha
     hands = _decided(hands, cue, manner, seed)
     now = cue.seconds
     up = hands.pair >= 0
-    blow = hands.size if up and now - hands.struck < _HELD else 0.0
+    held, stroke, stays = _PAIRS[hands.pair]
+    blow = hands.size if up and now - hands.struck < stays else 0.0
     quick = _LOWER if not up else manner.stroke if now - hands.since > _LIFTING else _LIFT
     target = np.zeros_like(_AT_REST)
     for side, active in enumerate(hands.active):
         loose = _LOOSENESS * (1 + wander(now, 1.8, f"{seed}:hand:{side}"))
-        held, stroke = _PAIRS[hands.pair] if up and active else _RESTING
+        low, high = (held, stroke) if up and active else _RESTING
         share = min(1.0, blow + _HOVER * loose) if up and active else loose
-        target[side, _NAMES.index(held)] += 1 - share
-        target[side, _NAMES.index(stroke)] += share
+        target[side, _NAMES.index(low)] += 1 - share
+        target[side, _NAMES.index(high)] += share
     # The hand that leads a gesture is ahead of the other.
     lead = np.array([1.0, 0.8] if hands.count % 3 == 0 else [0.8, 1.0])[:, None] * quick
     # Springs, as `Spring.towards`, all at once.
@@ -113,7 +122,8 @@ def _decided(hands: Hands, cue: Cue, manner: Manner, seed: int) -> Hands:
         if tired or (cue.ends and chance(f"{seed}:lay:{hands.count}:{now:.2f}") < 0.75):
             return replace(hands, pair=-1, since=now)
         lifted = now - hands.since > _LIFTING
-        if cue.accent > 0.5 and lifted and now - hands.struck > 0.42:
+        spaced = _SPACED * (1 + chance(f"{seed}:beat:{hands.struck:.3f}"))
+        if cue.accent > _STRONG and lifted and now - hands.struck > spaced:
             size = manner.gesture_size * min(1.0, 0.55 + 0.4 * cue.accent)
             return replace(hands, struck=now, size=size)
         return hands
