@@ -2,9 +2,9 @@
 
     python benchmarks/talking.py AVATAR ... [--speech FILE --text "its words"] [--out out/talking]
 
-Films each avatar with `incarnate talk` (head, 512 x 512) saying three sentences, or the recording, once
-heard and once told its words, finds 478 face points in every frame, and
-takes the times of sounds from pocketsphinx, which listens to the film's own track. Lengths are in
+Films each avatar with `incarnate talk` (head, 512 x 512) saying three sentences, or the recording,
+once heard and once told its words; finds 478 face points in every frame, and takes the times of
+sounds from pocketsphinx, which listens to the film's own track. Lengths are in
 distances of the irises. Closed: the least gap between the inner lips within an m, b or p (and a
 frame about it) is under 0.02. Open: the largest within an open vowel is over 0.06. Jaw (upper lip
 to chin, with depth, since nods foreshorten it; from the nose's tip, which slides under nods, the
