@@ -150,7 +150,7 @@ def purity(avatar: Avatar) -> float:
     from incarnate.avatars.color import to_lab
 
     surface = avatar.surface
-    where = garments.anatomy(surface.body, surface.rest, surface.body.region("scalp"))
+    where = garments.anatomy(surface.body, surface.rest)
     corners = surface.body.faces[surface.discs.faces].numpy()
     points = garments.interpolated(where, corners, surface.discs.barycentrics.numpy())
     colors, labels = to_lab(surface.discs.colors.numpy()), surface.discs.labels.numpy()

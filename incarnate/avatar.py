@@ -16,6 +16,7 @@ from torch import Tensor
 
 from incarnate.audio import Waveform
 from incarnate.avatars.garments import LABELS
+from incarnate.avatars.mouth import closing
 from incarnate.avatars.playback import Player
 from incarnate.avatars.surface import Discs, Drive, SurfaceAvatar, dense_weights
 from incarnate.body.anny import Anny
@@ -97,9 +98,14 @@ class Avatar:
 
     def speaking(self) -> "Avatar":
         """The same person without what their mouth does in the photo: a held smile would keep the
-        lips apart where speech closes them."""
+        lips apart where speech closes them. What it opened, though it passes for the mouth's shape,
+        is closed."""
         expression = self.photo.expression.clone()
         expression[list(MOUTH)] = 0
+        rest = self.surface.rest + self.surface.vertex_offsets
+        weights = torch.zeros(len(ARKIT_NAMES))
+        weights[ARKIT_NAMES.index("mouthClose")] = closing(self.surface.body, rest)
+        expression = expression + self.surface.body.arkit(weights)
         return replace(self, photo=replace(self.photo, expression=expression))
 
     def talk(

@@ -61,6 +61,10 @@ def _groups(where: Anatomy, lab: ndarray, labels: ndarray, confidence: ndarray, 
     if label != SKIN:
         yield same, sure
         return
+    lips = same & (where.lips > 0.5)
+    if (sure & lips).sum() >= 20:  # Their inside, which the photo does not show, is as red.
+        yield lips, sure & lips
+        same = same & ~lips
     bare = garments.skin_model(where, lab, confidence).distance(lab) < 2.5
     sure &= bare  # Beard, brows and lips stay where they are.
     for parts in (

@@ -16,6 +16,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from incarnate.avatars import hair
+from incarnate.body.anny import Anny
 from incarnate.body.body import PARTS, Body
 from incarnate.motion.arkit import ARKIT_NAMES
 
@@ -59,9 +60,11 @@ class Anatomy:
     """1 where hair grows."""
     lids: Float[ndarray, " n"]
     """1 on what a blink moves: there, iris, lashes and white of the photo's open eye may stray."""
+    lips: Float[ndarray, " n"]
+    """1 on the red of the lips: there, teeth of a smile may stray."""
 
 
-def anatomy(body: Body, rest: Float[Tensor, "v 3"], scalp: Float[Tensor, " v"]) -> Anatomy:
+def anatomy(body: Anny, rest: Float[Tensor, "v 3"]) -> Anatomy:
     """The anatomy of a body's vertices."""
     roles = _roles(body)
     segments_of_joint = np.array([_segment(role) for role in roles])
@@ -89,8 +92,9 @@ def anatomy(body: Body, rest: Float[Tensor, "v 3"], scalp: Float[Tensor, " v"]) 
         left,
         along,
         fixed,
-        scalp.numpy() * (segments == HEAD),
+        body.region("scalp").numpy() * (segments == HEAD),
         _lids(body, rest),
+        body.region("lips").numpy() * (fixed < 0),
     )
 
 
@@ -124,6 +128,7 @@ def interpolated(
         vertices.fixed[nearest],
         mean(vertices.scalp),
         mean(vertices.lids),
+        mean(vertices.lips),
     )
 
 

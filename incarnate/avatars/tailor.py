@@ -10,7 +10,7 @@ from numpy import ndarray
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from incarnate.avatars import garments
+from incarnate.avatars import garments, mouth
 from incarnate.avatars.garments import BOTTOM, HAIR, SHOES, SKIN, TOP, Anatomy, Outfit
 from incarnate.avatars.surface import Discs, Freedom, picked
 from incarnate.body.body import Body
@@ -18,11 +18,12 @@ from incarnate.scene.mesh import averaging
 
 UNSEEN_LOOSENESS = 0.012  # Metres of cloth and shoe about legs that the photo does not show.
 
-TEETH = garments.LABELS.index("teeth")  # What is numbered from here on lies in the mouth.
 INNER = [garments.LABELS.index(name) for name in ("tongue", "mouth")]
 COVERED = 0.001  # Metres from a lid's disc within which the eye is hidden.
 LASH_LINE = 0.004  # Metres: about the eye's opening, lids are as dark as the photo says.
 LINING = 0.006  # Metres.
+LIP_PLAY = 0.0005  # Metres.
+LIP_TINT = 0.06  # Of a channel.
 SQUARE = 0.65  # Cosine from which on a picture's view of skin is taken as it is.
 
 
@@ -60,7 +61,7 @@ def density(where: Anatomy) -> Float[Tensor, " v"]:
     front = head & (where.normals[:, 2] > 0)
     dense[head] = 3
     dense[front & (where.scalp < 0.5)] = 9
-    dense += 27 * where.lids * (where.fixed < 0)
+    dense += 27 * (where.lids + where.lips) * (where.fixed < 0)
     dense[where.segments == garments.HAND] = 3
     dense[where.fixed == garments.LABELS.index("eye")] = 16
     dense[where.fixed == garments.LABELS.index("mouth")] = 2
@@ -125,6 +126,7 @@ def trusted(
     bare = (labels == SKIN) & np.isin(where.segments, (garments.HAND, garments.ARM, garments.LEG))
     trusted[bare] *= np.clip((3.5 - like_skin[bare]) / 1.0, 0, 1)
     _doubt_lids(trusted, where, labels, lab)
+    mouth.doubt_lips(trusted, where, labels, lab)
     _doubt_slanted(trusted, where, labels, lab, facing)
     for label in (TOP, BOTTOM, SHOES):
         mine = (labels == label) & (confidence > 0.3)
@@ -193,10 +195,14 @@ def freedom(
     for label, least in ((SKIN, (0.002, 0.3, 0.5)), (HAIR, (0.02, 0.6, 1.5))):
         mine = doubted & (labels == label)  # Curls must reach the outline.
         offset[mine], shrunk[mine], faded[mine] = least
+    lips = where.lips > 0.1
+    offset[mouth.about(where, labels)] = LIP_PLAY  # Else discs stray over the teeth of a smile,
+    grown[lips], color[lips] = 0, color[lips].clip(0, LIP_TINT)  # or take their colour.
     lids = (where.lids > 0.3) & (where.fixed < 0)
-    still = (lids & (confidence < 0.3) & ~_edge(where, lids)) | (where.fixed >= TEETH)
-    for bound in (color, offset, shrunk, grown, faded):
+    still = (lids & (confidence < 0.3) & ~_edge(where, lids)) | (where.fixed >= mouth.TEETH)
+    for bound in (offset, shrunk, grown, faded):
         bound[still] = 0
+    color[still & ~((where.fixed == mouth.TEETH) & (confidence > 0.5))] = 0
     return Freedom(*(torch.tensor(b).float() for b in (color, offset, shrunk, grown, faded)))
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from incarnate.avatars import garments, hair, tailor
+from incarnate.avatars import garments, hair, mouth, tailor
 from incarnate.avatars.color import to_lab
 from incarnate.avatars.complete import Seen, completed
 from incarnate.avatars.surface import (
@@ -110,10 +110,11 @@ def one_shot_one_talk(
     rest = body.shaped(track.betas)
     drive = Drive(track.expression, track.pose, track.transl)
     bones = body.bones(body.joints(rest), drive.pose, drive.transl)
-    where = garments.anatomy(body, rest, body.region("scalp"))
+    where = garments.anatomy(body, rest)
 
     report.stage("silhouette")
     offsets = let_out(config, track, pictures, body, where, bones, report)
+    offsets = offsets + teeth(track, pictures, body, bones)
     weights = dense_weights(body)
     discs = scatter(config, body, rest + offsets, where, track, rng)
 
@@ -178,6 +179,17 @@ def let_out(config, track: Track, pictures: Pictures, body: Anny, where, bones, 
     facing = (garments.vertex_normals(posed, body.faces) * forward).sum(1)
     heights = hair.behind(heights, facing, where.points, where.scalp, body.faces)
     return heights[:, None] * normals
+
+
+def teeth(track: Track, pictures: Pictures, body: Anny, bones) -> Float[Tensor, "v 3"]:
+    """Vertex offsets that set the teeth where the photo shows them."""
+    rest = body.shaped(track.betas)
+    offsets = mouth.set_teeth(body, rest)
+    face = body.express(rest, track.expression)
+    posed = skinned(face + offsets, dense_weights(body), bones)
+    head = pictures.head
+    rgb = head.rgb / head.alpha[..., None].clamp_min(1e-3)
+    return offsets + mouth.lengthened(body, rest, posed, head.camera, rgb)
 
 
 def behind_hands(camera: Camera, posed: Tensor, where) -> Float[Tensor, " v"]:

@@ -21,7 +21,7 @@ def trunk() -> Anatomy:
     count = len(points)
     side, none = points[:, 0] > 0, np.zeros(count)
     trunk = np.full(count, garments.TORSO)
-    return Anatomy(points, normals, trunk, side, none, np.full(count, -1), none, none)
+    return Anatomy(points, normals, trunk, side, none, np.full(count, -1), none, none, none)
 
 
 def front(where: Anatomy) -> np.ndarray:

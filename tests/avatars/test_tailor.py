@@ -20,7 +20,7 @@ def face(lids: bool = True) -> Anatomy:
     normals = np.tile([0.0, 0.0, 1.0], (count, 1))
     segments = np.full(count, garments.HEAD)
     return Anatomy(
-        points, normals, segments, across.ravel() > 0, none, np.full(count, -1), none, moved
+        points, normals, segments, across.ravel() > 0, none, np.full(count, -1), none, moved, none
     )
 
 
