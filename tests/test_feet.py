@@ -28,10 +28,11 @@ def test_feet_that_slide_a_little_are_held():
     before, after = feet_of(slid), feet_of(planted(slid))
     assert standing(slid).all()
     assert (before[1:] - before[:-1]).norm(dim=-1).max() > 0.003
-    # What is forgotten in a frame is a hundredth of the correction.
+    # What remains is the slow drift of 0.8 mm a frame.
     assert (after[1:] - after[:-1]).norm(dim=-1).max() < 0.0012
     down = grounded(stood(1)).transl[0, 1]
-    torch.testing.assert_close(planted(slid).transl[:, 1], down.expand(50))
+    torch.testing.assert_close(planted(slid).transl[:, 1], down.expand(50), atol=2e-3, rtol=0)
+    torch.testing.assert_close(planted(slid).transl[:, [0, 2]], sway[:, [0, 2]])
 
 
 def test_a_jump_stays_a_jump():
@@ -75,7 +76,7 @@ def test_a_leg_that_is_too_short_points_at_the_place():
     torch.testing.assert_close(leg / leg.norm(), (place - hip) / (place - hip).norm())
 
 
-def test_feet_that_slide_apart_are_held_though_no_shift_of_the_pelvis_can():
+def test_feet_that_slide_apart_are_held_without_a_pop_of_the_knees():
     t = torch.arange(75) / 25
     legs = stood(75)
     for name, sign in (("left_hip", 1.0), ("right_hip", -1.0)):

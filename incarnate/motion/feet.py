@@ -1,9 +1,9 @@
 """Feet that stand: held in place, soles on the floor.
 
-A foot stands while it is slow and near its lowest. While feet stand, the pelvis is moved so that
-they stay where they came down; the correction fades over FORGET seconds, for a foot that seems to
-slide for long does slide or is misread. What one shift of the pelvis cannot do for two feet, the
-legs do (`legs`).
+A foot stands while it is slow and near its lowest. Then the leg is turned (`legs`) so that the
+ankle stays where it is on average; the pelvis keeps its way, but for sinking where a leg would not
+reach. (Moving the pelvis instead, so that feet stay, took it 20 mm off its path and served only one
+foot.)
 Lengths are metres of the idealised adult. Letters: f frames, g of them in a stretch, c numbers.
 """
 
@@ -22,7 +22,6 @@ from incarnate.motion.skeleton import INDEX, positions, turns
 SLOW = 0.25  # Metres per second.
 LOW = 0.06  # Metres above where the foot is most of the time.
 BRIEF = 0.12  # Seconds; shorter stands are chance.
-FORGET = 4.0  # Seconds.
 JUMP = 0.10  # Metres above the floor; lower is noise of tracking.
 STEADY = 1.0  # Seconds over which the place of a standing foot is averaged.
 EASE = 0.2  # Seconds in which a foot that lifts off comes back to its own way.
@@ -56,15 +55,7 @@ def planted(motion: Motion, depth: float = 1.0) -> Motion:
     Jumps stay: feet higher than JUMP above the floor are not drawn down. `depth` is the trust in
     moves along z, less than 1 where z is a camera's line of sight.
     """
-    stands = standing(motion, depth)
-    feet = _feet(motion)[..., [0, 2]]
-    step = feet[1:] - feet[:-1]
-    both = (stands[1:] & stands[:-1]).float()[..., None]
-    slip = (both * step).sum(1) / both.sum(1).clamp_min(1)
-    shift = _kept(-slip, math.exp(-1 / (FORGET * motion.fps)))
-    moved = motion.transl.clone()
-    moved[:, [0, 2]] += shift
-    return _held(_floored(replace(motion, transl=moved)), stands)
+    return _held(_floored(motion), standing(motion, depth))
 
 
 def _held(motion: Motion, stands: Bool[Tensor, "f 2"]) -> Motion:
@@ -133,14 +124,6 @@ def _lowered(
     width = max(1, round(EASE * fps))
     wide = torch.nn.functional.max_pool1d(sink[None], 2 * width + 1, 1, width)[0]
     return _averaged(wide[:, None], width / 2)[:, 0]
-
-
-def _kept(steps: Float[Tensor, "g 2"], share: float) -> Float[Tensor, "f 2"]:
-    """Sums of steps of which each frame keeps a share, so that errors do not pile up."""
-    out = [steps.new_zeros(2)]
-    for step in steps:
-        out.append(share * out[-1] + step)
-    return torch.stack(out)
 
 
 def _floored(motion: Motion) -> Motion:

@@ -8,9 +8,10 @@ points that expressions move least, and what is left over is measured against wh
 among them, and every curve came out worse.)
 
 Blinks are brief, so lids are compared with those of the second around them; while they are down,
-networks lift brows and drop irises, so that both are bridged. Slopes (per millimetre, per radian of
-the head's turn) are least squares on films of one avatar (P002) under random faces and turns, head
-and full framing together; benchmarks/tracking.py has other faces, other people and other turns.
+networks lift brows and drop irises, so that both are bridged. Slopes of brows, smile and gaze (per
+millimetre, per radian of the head's turn) are rounded from least squares on films of one avatar
+(P002) under random faces and turns; those of lids are measured on stills of two, the pucker's is
+set by hand. benchmarks/tracking.py says what was chosen with its own figures in view.
 Lengths are metres of the average face. Letters: f frames.
 """
 
