@@ -262,6 +262,7 @@ def _mark_hair(labels, where: Anatomy, worn: Outfit, lab, weight, skin: SkinMode
     width = np.abs(where.points[head, 0]).max() * 1.15
     falls = np.isin(where.segments, (NECK, TORSO)) & (weight > 0.3) & (y > worn.hair_end - 0.02)
     labels[falls & (like_hair < 14) & (like_skin > 2) & (np.abs(where.points[:, 0]) < width)] = HAIR
+    labels[(where.lids > 0.02) | (where.lips > 0.02)] = SKIN  # However dark lashes make them.
 
 
 def hanging(where: Anatomy, hair_end: float) -> Bool[ndarray, " n"]:

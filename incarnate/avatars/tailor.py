@@ -22,8 +22,8 @@ INNER = [garments.LABELS.index(name) for name in ("tongue", "mouth")]
 COVERED = 0.001  # Metres from a lid's disc within which the eye is hidden.
 LASH_LINE = 0.004  # Metres: about the eye's opening, lids are as dark as the photo says.
 LINING = 0.006  # Metres.
-LIP_PLAY = 0.0005  # Metres.
-LIP_TINT = 0.06  # Of a channel.
+LIP_PLAY, LID_PLAY = 0.0005, 0.001  # Metres that lips and skin about them, lids and eyes may move,
+LIP_TINT, LID_TINT = 0.06, 0.1  # and by how much of a channel lips and lids may change colour.
 SQUARE = 0.65  # Cosine from which on a picture's view of skin is taken as it is.
 
 
@@ -195,10 +195,14 @@ def freedom(
     for label, least in ((SKIN, (0.002, 0.3, 0.5)), (HAIR, (0.02, 0.6, 1.5))):
         mine = doubted & (labels == label)  # Curls must reach the outline.
         offset[mine], shrunk[mine], faded[mine] = least
-    lips = where.lips > 0.1
-    offset[mouth.about(where, labels)] = LIP_PLAY  # Else discs stray over the teeth of a smile,
-    grown[lips], color[lips] = 0, color[lips].clip(0, LIP_TINT)  # or take their colour.
     lids = (where.lids > 0.3) & (where.fixed < 0)
+    eyes = where.fixed == garments.LABELS.index("eye")
+    for mine, rims, play, tint in (
+        (mouth.about(where, labels), where.lips > 0.1, LIP_PLAY, LIP_TINT),
+        (lids | eyes, lids, LID_PLAY, LID_TINT),
+    ):
+        offset[mine] = play  # Else discs stray over teeth and eyes,
+        grown[rims], color[rims] = 0, color[rims].clip(0, tint)  # or take their colours.
     still = (lids & (confidence < 0.3) & ~_edge(where, lids)) | (where.fixed >= mouth.TEETH)
     for bound in (offset, shrunk, grown, faded):
         bound[still] = 0

@@ -63,6 +63,14 @@ def test_lids_that_the_photo_does_not_vouch_for_stay_and_the_rest_learns():
         assert (bound[torch.tensor(~doubted)] > 0.3).all()
 
 
+def test_lids_that_the_photo_vouches_for_neither_cover_the_eye_nor_take_its_colour():
+    where = face()
+    lids = torch.tensor(where.lids > 0.3)
+    free = tailor.freedom(where, np.full(len(lids), garments.SKIN), np.ones(len(lids)))
+    assert (free.offset[lids] <= 0.001).all() and (free.grown[lids] == 0).all()
+    assert (free.color[lids] <= 0.1).all() and (free.color[~lids] > 0.3).all()
+
+
 def test_a_lining_lies_beneath_the_hair_and_nothing_else():
     count = 6
     labels = torch.tensor([garments.HAIR, garments.SKIN] * 3)
