@@ -26,6 +26,7 @@ HEALING = 90  # Sweeps; with DECAY the gap at a border fades over about 6 cm.
 DECAY = 0.985
 NUM_ROWS = 48
 SOURCE_SHARE = 0.6  # A point is a source of colour for others from this confidence on.
+HOLLOW, HOLLOW_NEIGHBOURS = 22.0, 65  # Lab L that a hollow of a hand is darker; discs about it.
 DEFAULTS = {"bottom": (38.0, 0.0, -6.0), "shoes": (30.0, 0.5, -1.0), "top": (55.0, 0.0, -2.0)}
 """Lab of clothes nobody saw: dark slate trousers, dark shoes, a mid-grey shirt."""
 
@@ -51,6 +52,7 @@ def completed(
     guess = _fixed(guess, labels, where, lab, seen.confidence)
     healed = _healed(guess, lab, where, labels, seen.confidence)
     mixed = healed + seen.confidence[:, None] * (lab - healed)
+    healed[:, 0] -= _shade(where, labels)
     return from_lab(mixed)
 
 
@@ -233,3 +235,19 @@ def _healed(guess, lab, where: Anatomy, labels, confidence) -> ndarray:
     for _ in range(HEALING):
         carried = hold * gap + (1 - hold) * DECAY * (links @ carried) / degree
     return guess + carried
+def _shade(where: Anatomy, labels) -> Float[ndarray, " n"]:
+    """How much darker bare hands are between their fingers and in their creases: without it a hand
+    that the photo does not show is a flat cut-out."""
+    shade = np.zeros(len(labels))
+    hand = np.flatnonzero((where.segments == garments.HAND) & (labels == SKIN))
+    if len(hand) < 200:
+        return shade
+    points, normals = where.points[hand], where.normals[hand]
+    near = np.asarray(KDTree(points).query(points, k=HOLLOW_NEIGHBOURS, workers=-1)[1])[:, 1:]
+    away = points[near] - points[:, None]
+    above = (away * normals[:, None]).sum(2) / np.linalg.norm(away, axis=2).clip(1e-6)
+    hollow = above.clip(0, 1).mean(1)
+    shade[hand] = HOLLOW * np.clip((hollow - 0.02) / 0.3, 0, 1) - 2 * normals[:, 1].clip(-1, 1)
+    return shade
+
+

@@ -68,3 +68,22 @@ def test_there_is_no_seam_where_the_photo_ends(trunk: Anatomy):
     order = np.argsort(np.arctan2(trunk.normals[:, 0], trunk.normals[:, 2]))
     row = order[np.isclose(trunk.points[order, 1], trunk.points[0, 1])]
     assert np.abs(np.diff(colors[row], axis=0)).max() < 0.05
+
+
+def test_an_unseen_hand_is_darker_in_its_hollows():
+    across, along = np.meshgrid(np.linspace(-0.03, 0.03, 61), np.linspace(0, 0.04, 41))
+    across, along = across.ravel(), along.ravel()
+    points = np.stack([across, along, np.abs(across)], 1)  # A valley along y, at x = 0.
+    normals = np.stack([-np.sign(across), 0 * across, np.ones_like(across)], 1) / np.sqrt(2)
+    count, none = len(points), np.zeros(len(points))
+    hand = Anatomy(
+        points, normals, np.full(count, garments.HAND), none > 1, none, np.full(count, -1),
+        none, none, none,
+    )  # fmt: skip
+    labels, rgb = np.full(count, garments.SKIN), np.tile([0.75, 0.6, 0.5], (count, 1))
+    seen = Seen(rgb, (along < 0.01).astype(float))
+    colors = completed(hand, labels, seen, np.random.default_rng(0)).mean(1)
+    unseen, aside = along > 0.02, np.abs(across)
+    slope = unseen & (aside > 0.01) & (aside < 0.02)
+    assert colors[unseen & (aside < 0.002)].mean() < colors[slope].mean() - 0.05
+    np.testing.assert_allclose(colors[along < 0.01], rgb.mean(), atol=0.01)
