@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, assert_never
 import tyro
 
 from incarnate.progress import Report, reporter
-from incarnate.verbs import Animate, Create, Doctor, Mix, Render, Shot, Talk, Verb
+from incarnate.verbs import Animate, Create, Doctor, Evaluate, Mix, Render, Shot, Studio, Talk, Verb
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +56,8 @@ def main(args: Sequence[str] | None = None) -> int:
         match verb:
             case Create():
                 sys.stderr.write("incarnate: stopped; continue with --resume\n")
+            case Evaluate():
+                sys.stderr.write("incarnate: stopped; the same command goes on from here\n")
             case _:
                 sys.stderr.write("incarnate: stopped; nothing was written\n")
         return 130
@@ -71,6 +73,10 @@ def _run(verb: Verb) -> int:
             _animate(verb)
         case Talk():
             _talk(verb)
+        case Evaluate():
+            _evaluate(verb)
+        case Studio():
+            _studio(verb)
         case Doctor():
             from incarnate.doctor import diagnosis
 
@@ -167,6 +173,48 @@ def _talk(verb: Talk) -> None:
             case _:
                 raise ValueError('give either a recording or --say "a sentence"')
         _film(verb.avatar, speaking, verb.mix, config, verb, report)
+    _wrote(verb.output)
+
+
+def _evaluate(verb: Evaluate) -> None:
+    from incarnate.evaluate.command import compare, evaluate
+
+    if verb.compare is not None:
+        if verb.methods:
+            raise ValueError("--compare takes two earlier runs and no method")
+        sys.stdout.write(compare(*verb.compare, verb.output))
+        return _wrote(verb.output / "compare.html")
+    if not verb.methods:
+        raise ValueError("name what to measure: one-shot, symmetric, projected, average, an avatar")
+    counts = (verb.subjects, verb.workers)
+    with reporter(verb.quiet) as report:
+        report.stage("getting ready")
+        summary = evaluate(
+            verb.methods,
+            verb.suite,
+            verb.photos,
+            verb.output,
+            verb.quality,
+            counts,
+            verb.lpips,
+            report,
+        )
+    sys.stdout.write(summary)
+    _wrote(verb.output / "report.html")
+
+
+def _studio(verb: Studio) -> None:
+    from incarnate.studio.shards import Order, make
+    from incarnate.studio.sheet import film_of, sheet
+
+    order = Order(verb.count, verb.size, verb.seed, verb.makehuman, verb.motion)
+    with reporter(verb.quiet) as report:
+        if verb.output.suffix.lower() in FILMS:
+            film_of(order, verb.output, report)
+        elif verb.output.suffix.lower() == ".png":
+            sheet(order, verb.output, report)
+        else:
+            make(order, verb.output, verb.workers, report)
     _wrote(verb.output)
 
 

@@ -135,6 +135,54 @@ class Talk:
 
 
 @dataclass(frozen=True)
+class Evaluate:
+    """Measure how good a method, or an avatar, is; or compare two measurements."""
+
+    methods: Positional[tuple[str, ...]] = ()
+    """One or more of one-shot, symmetric, projected, average (the baselines), or .avatar files."""
+    output: Output = Path("out/eval")
+    """The folder for metrics.json, report.html and what is kept to go on after a stop."""
+    suite: str = "photos"
+    """What is measured. Photos needs one photo a person and no ground truth."""
+    photos: Path | None = None
+    """A folder of photos, or one like openpeople's, or one photo; else the package openpeople."""
+    quality: Literal["tiny", "draft", "normal", "high"] = "draft"
+    """At which avatars are made."""
+    subjects: int | None = None
+    """Only the first so many people."""
+    workers: int = 1
+    """How many are measured at once, each in a process of about 1.5 GB."""
+    lpips: Path | None = None
+    """A folder with LPIPS' official weights (vgg16-397923af.pth, vgg.pth): adds that figure."""
+    compare: tuple[Path, Path] | None = None
+    """Two folders of earlier runs: side by side, with significance, into compare.html."""
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Picture made-up people with the exact truth about them: shards of .tar for training."""
+
+    output: Positional[Path]
+    """The folder for the shards; or a contact sheet (.png) or a talking film (.mp4, .webm)."""
+    count: int = 1024
+    """How many pictures; of a contact sheet, how many people."""
+    size: int = 256
+    """Pixels a side."""
+    workers: int = 1
+    """How many processes; the shards come out alike."""
+    seed: int = 0
+    """Same seed: same bytes."""
+    makehuman: Path | None = None
+    """A MakeHuman assets folder: every other person wears its clothes and hair."""
+    motion: tuple[Path, ...] = ()
+    """.bvh or SMPL-X .npz files: half the pictures then show their frames."""
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Say what this installation has, what is missing, and how to get it."""
 
@@ -145,6 +193,6 @@ class Doctor:
 # Union, and help given here: for `|` tyro imports typeguard, and for help it parses typing.py,
 # which doubles the time to --help.
 Verb = Annotated[
-    Union[Create, Render, Animate, Talk, Doctor],  # noqa: UP007
+    Union[Create, Render, Animate, Talk, Evaluate, Studio, Doctor],  # noqa: UP007
     arg(help="What to do."),
 ]

@@ -10,7 +10,7 @@ from skimage.data import astronaut, coffee
 
 from incarnate import cli
 from incarnate.avatar import Avatar
-from incarnate.create import likeness
+from incarnate.evaluate.likeness import likeness
 from incarnate.io.sounds import read_sound
 
 

@@ -29,7 +29,7 @@ def test_help_imports_nothing_slow(tmp_path: Path):
     )
     done = python(code, tmp_path)
     assert done.returncode == 0, done.stderr
-    for verb in ("create", "render", "animate", "talk", "doctor"):
+    for verb in ("create", "render", "animate", "talk", "evaluate", "doctor"):
         assert verb in done.stdout
 
 
@@ -81,6 +81,12 @@ REFUSALS = {
         ["talk", "text.avatar", "--say", "Hi.", "-o", "me.mp4", "--body", "walk.bvh@7"],
         "give 0 to 1",
     ),
+    "nothing to measure": (["evaluate"], "name what to measure"),
+    "a suite that is not built": (["evaluate", "one-shot", "--suite", "talk"], "not built yet"),
+    "a suite nobody knows": (["evaluate", "one-shot", "--suite", "x"], "no suite 'x'"),
+    "a method nobody knows": (["evaluate", "magic"], "is no method; give one-shot"),
+    "no such photos": (["evaluate", "one-shot", "--photos", "no"], "no does not exist"),
+    "runs that never were": (["evaluate", "--compare", "one", "two"], "No such file or directory"),
     "a picture as speech": (
         ["talk", "text.avatar", "text.jpg", "-o", "me.mp4"],
         "has no sound track",

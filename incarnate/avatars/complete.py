@@ -8,6 +8,7 @@ the gap between that guess and the photo, carried smoothly over the border so th
 (`_healed`). All of it at rest, in Lab.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +26,8 @@ NEIGHBOURS = 8
 HEALING = 90  # Sweeps; with DECAY the gap at a border fades over about 6 cm.
 DECAY = 0.985
 NUM_ROWS = 48
-SOURCE_SHARE = 0.6  # A point is a source of colour for others from this confidence on.
 HOLLOW, HOLLOW_NEIGHBOURS = 22.0, 65  # Lab L that a hollow of a hand is darker; discs about it.
+SOURCE_SHARE = 0.6  # A point is a source of colour for others from this confidence on.
 DEFAULTS = {"bottom": (38.0, 0.0, -6.0), "shoes": (30.0, 0.5, -1.0), "top": (55.0, 0.0, -2.0)}
 """Lab of clothes nobody saw: dark slate trousers, dark shoes, a mid-grey shirt."""
 
@@ -51,9 +52,41 @@ def completed(
             guess[mine] = _guess(where, lab, mine, sources, int(label), rng)
     guess = _fixed(guess, labels, where, lab, seen.confidence)
     healed = _healed(guess, lab, where, labels, seen.confidence)
-    mixed = healed + seen.confidence[:, None] * (lab - healed)
     healed[:, 0] -= _shade(where, labels)
+    mixed = healed + seen.confidence[:, None] * (lab - healed)
     return from_lab(mixed)
+
+
+Completion = Callable[
+    [Anatomy, Int[ndarray, " n"], Seen, np.random.Generator], Float[ndarray, "n 3"]
+]
+"""What answers for the unseen, as `completed` does."""
+
+
+def mirrored(
+    where: Anatomy, labels: Int[ndarray, " n"], seen: Seen, rng: np.random.Generator
+) -> Float[ndarray, "n 3"]:
+    """A colour for every point by symmetry alone: that of the seen point nearest to its mirror
+    image, or to itself if that is nearer. A baseline: no materials, no healing."""
+    return _lent(where, seen, np.array([-1.0, 1.0, 1.0]))
+
+
+def nearest(
+    where: Anatomy, labels: Int[ndarray, " n"], seen: Seen, rng: np.random.Generator
+) -> Float[ndarray, "n 3"]:
+    """A colour for every point: that of the seen point nearest to it. A baseline."""
+    return _lent(where, seen, np.ones(3))
+
+
+def _lent(where: Anatomy, seen: Seen, mirror: Float[ndarray, "3"]) -> Float[ndarray, "n 3"]:
+    sources = seen.confidence > SOURCE_SHARE
+    if not sources.any():
+        return np.full_like(seen.rgb, 0.5)
+    tree = KDTree(where.points[sources])
+    gap, here = tree.query(where.points)
+    far, there = tree.query(where.points * mirror)
+    lent = seen.rgb[sources][np.where(far < gap, there, here)]
+    return lent + seen.confidence[:, None] * (seen.rgb - lent)
 
 
 def _groups(where: Anatomy, lab: ndarray, labels: ndarray, confidence: ndarray, label: int):
@@ -219,22 +252,6 @@ def _fixed(guess, labels, where: Anatomy, lab, confidence) -> ndarray:
     return guess
 
 
-def _healed(guess, lab, where: Anatomy, labels, confidence) -> ndarray:
-    """The guess plus its gap to the photo, carried over the border and fading behind it."""
-    raised = where.points + where.normals * 0.01
-    near = np.asarray(KDTree(raised).query(raised, k=NEIGHBOURS + 1, workers=-1)[1])
-    rows = np.repeat(np.arange(len(labels)), NEIGHBOURS)
-    columns = near[:, 1:].ravel()
-    same = (labels[rows] == labels[columns]).astype(np.float32)
-    links = coo_matrix((same, (rows, columns)), shape=(len(labels),) * 2).tocsr()
-    degree = np.maximum(np.asarray(links.sum(1)), 1)
-    hold = np.clip((confidence - 0.3) / 0.5, 0, 1)[:, None].astype(np.float32)
-    known = np.isin(labels, (SKIN, HAIR, SHOES, garments.TOP, garments.BOTTOM))[:, None]
-    gap = ((lab - guess) * known).astype(np.float32)
-    carried = hold * gap
-    for _ in range(HEALING):
-        carried = hold * gap + (1 - hold) * DECAY * (links @ carried) / degree
-    return guess + carried
 def _shade(where: Anatomy, labels) -> Float[ndarray, " n"]:
     """How much darker bare hands are between their fingers and in their creases: without it a hand
     that the photo does not show is a flat cut-out."""
@@ -251,3 +268,19 @@ def _shade(where: Anatomy, labels) -> Float[ndarray, " n"]:
     return shade
 
 
+def _healed(guess, lab, where: Anatomy, labels, confidence) -> ndarray:
+    """The guess plus its gap to the photo, carried over the border and fading behind it."""
+    raised = where.points + where.normals * 0.01
+    near = np.asarray(KDTree(raised).query(raised, k=NEIGHBOURS + 1, workers=-1)[1])
+    rows = np.repeat(np.arange(len(labels)), NEIGHBOURS)
+    columns = near[:, 1:].ravel()
+    same = (labels[rows] == labels[columns]).astype(np.float32)
+    links = coo_matrix((same, (rows, columns)), shape=(len(labels),) * 2).tocsr()
+    degree = np.maximum(np.asarray(links.sum(1)), 1)
+    hold = np.clip((confidence - 0.3) / 0.5, 0, 1)[:, None].astype(np.float32)
+    known = np.isin(labels, (SKIN, HAIR, SHOES, garments.TOP, garments.BOTTOM))[:, None]
+    gap = ((lab - guess) * known).astype(np.float32)
+    carried = hold * gap
+    for _ in range(HEALING):
+        carried = hold * gap + (1 - hold) * DECAY * (links @ carried) / degree
+    return guess + carried

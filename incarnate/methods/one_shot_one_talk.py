@@ -15,7 +15,7 @@ from torch import Tensor
 
 from incarnate.avatars import garments, hair, mouth, tailor
 from incarnate.avatars.color import to_lab
-from incarnate.avatars.complete import Seen, completed
+from incarnate.avatars.complete import Completion, Seen, completed
 from incarnate.avatars.surface import (
     Discs,
     Drive,
@@ -103,9 +103,17 @@ class Look:
 
 
 def one_shot_one_talk(
-    config: OneShot, track: Track, pictures: Pictures, body: Anny, report: Report
+    config: OneShot,
+    track: Track,
+    pictures: Pictures,
+    body: Anny,
+    report: Report,
+    complete: Completion = completed,
 ) -> SurfaceAvatar:
-    """The avatar of the person in the pictures, whom `track` has fitted with the body."""
+    """The avatar of the person in the pictures, whom `track` has fitted with the body.
+
+    `complete` answers for what they do not show.
+    """
     rng = torch.Generator().manual_seed(config.seed)
     rest = body.shaped(track.betas)
     drive = Drive(track.expression, track.pose, track.transl)
@@ -132,7 +140,7 @@ def one_shot_one_talk(
     again = look(draft, drive, where, pictures, track)
     points = again.points
     labels, seen = believed(again)
-    colors = completed(points, labels, seen, np.random.default_rng(config.seed))
+    colors = complete(points, labels, seen, np.random.default_rng(config.seed))
     discs = replace(discs, colors=torch.tensor(colors).float(), labels=torch.tensor(labels))
     discs = tailor.sealed(discs, points)
 

@@ -75,7 +75,7 @@ def ssim(
 
 
 def silhouette_iou(a: Float[Tensor, "h w"], b: Float[Tensor, "h w"]) -> float:
-    """What two silhouettes share over what either covers (alpha above 0.5); 1 for two empty ones."""
+    """What two silhouettes share over what either covers (above 0.5); 1 for two empty ones."""
     one, other = a > 0.5, b > 0.5
     union = int((one | other).sum())
     return int((one & other).sum()) / union if union else 1.0

@@ -1,0 +1,77 @@
+"""What `incarnate evaluate` does: measures methods, or compares two runs."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from incarnate.create import Quality
+from incarnate.evaluate.figures import Evaluation
+from incarnate.evaluate.jobs import MAKERS, check_method, check_suite, jobs, source_hash, subjects
+from incarnate.evaluate.report import table, write_comparison, write_report
+from incarnate.evaluate.runner import run
+from incarnate.progress import Report
+
+ANGLES = (15.0, -15.0)
+"""Degrees from the camera at which photos are held out."""
+
+
+def evaluate(
+    methods: tuple[str, ...],
+    suite: str,
+    photos: Path | None,
+    out: Path,
+    quality: Quality,
+    counts: tuple[int | None, int],
+    lpips: Path | None,
+    report: Report,
+) -> str:
+    """Measures methods (or avatars) and writes metrics.json and report.html; the summary's table.
+
+    `counts`: how many subjects (None for all) and how many at once. ValueError or OSError, before
+    anything is made, if there is nothing to measure.
+    """
+    check_suite(suite)
+    for method in methods:
+        check_method(method)
+    people, (limit, workers) = subjects(photos), counts
+    if (limit is not None and limit < 1) or workers < 1:
+        raise ValueError("--subjects and --workers are at least 1")
+    people = people[:limit]
+    if any(method.endswith(".avatar") for method in methods) and len(people) != 1:
+        raise ValueError(
+            f"an avatar is measured against its own photo, but {len(people)} subjects are named; "
+            "give that one photo with --photos"
+        )
+    if lpips is not None:
+        from incarnate.metrics.perceptual import Lpips
+
+        Lpips(lpips)  # Refuses now what would fail in every process.
+    out.mkdir(parents=True, exist_ok=True)
+    cache = out / "cache"
+    rows = run(jobs(suite, people, list(methods), quality, ANGLES, cache, lpips), workers, report)
+    settings = {
+        "quality": quality,
+        "subjects": str(len(people)),
+        "incarnate": version("incarnate"),
+        "sources": source_hash(MAKERS)[:12],
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "workers": str(workers),
+    }
+    evaluation = Evaluation(suite, settings, tuple(rows))
+    evaluation.save(out / "metrics.json")
+    write_report(evaluation, cache, out / "report.html")
+    if all(row.failure is not None for row in rows):
+        raise ValueError(f"no avatar could be measured; the first says: {rows[0].failure}")
+    return table(evaluation)
+
+
+def compare(a: Path, b: Path, out: Path) -> str:
+    """Writes compare.html about two runs and returns its table as text."""
+    runs = Evaluation.load(a), Evaluation.load(b)
+    if runs[0].suite != runs[1].suite:
+        raise ValueError(
+            f"{a} ran {runs[0].suite} and {b} ran {runs[1].suite}; compare like suites"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    return write_comparison(*runs, (str(a), str(b)), out / "compare.html")
