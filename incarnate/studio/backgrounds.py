@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from incarnate.studio import noise
 
 Kind = Literal["plain", "graded", "paper", "room", "outdoor"]
 KINDS: tuple[Kind, ...] = ("plain", "graded", "paper", "room", "outdoor")
-SIDE = 128
+SIDE = 64
 GROUND = 96
 GROUND_REACH = 1.6  # Metres about the world's middle that contact shadows reach.
 
@@ -23,7 +24,7 @@ class Background:
     """A wall picture without parallax, and a floor where a floor can be seen."""
 
     kind: Kind
-    wall: Float[NDArray, "128 128 3"]
+    wall: Float[NDArray, "64 64 3"]
     """Linear."""
     floor: Float[NDArray, "3"] | None
     """Linear colour of the floor, None where there is none."""
@@ -32,15 +33,14 @@ class Background:
         self, camera: Camera, floor: float, shadow: Float[NDArray, "g g"]
     ) -> Float[NDArray, "h w 3"]:
         """The picture without the person, shadows on its floor at height `floor`."""
-        rows = np.arange(camera.height) * SIDE // camera.height
-        columns = np.arange(camera.width) * SIDE // camera.width
-        wall = self.wall[np.ix_(rows, columns)]
+        size = (camera.width, camera.height)
+        wall = cv2.resize(self.wall, size, interpolation=cv2.INTER_LINEAR)
         if self.floor is None:
             return wall
         turn, center = camera.world_to_camera[:3, :3].numpy(), camera.center.numpy()
         k = camera.intrinsics.numpy()
-        x = (np.arange(camera.width) + 0.5 - k[0, 2]) / k[0, 0]
-        y = (np.arange(camera.height) + 0.5 - k[1, 2]) / k[1, 1]
+        x = (np.arange(camera.width, dtype=np.float32) + 0.5 - k[0, 2]) / k[0, 0]
+        y = (np.arange(camera.height, dtype=np.float32) + 0.5 - k[1, 2]) / k[1, 1]
         # World direction of each pixel, its row and column parts apart.
         direction = (turn[0] * x[:, None])[None] + (turn[1] * y[:, None] + turn[2])[:, None]
         down = direction[..., 1]
@@ -89,13 +89,13 @@ def _room(rng: np.random.Generator, pale: NDArray) -> NDArray:
     """A wall with blurred furniture, frames, windows."""
     wall = np.ones((SIDE, SIDE, 3)) * pale * 0.8
     for _ in range(int(rng.integers(4, 11))):
-        x, y = rng.integers(-10, SIDE, 2)
-        w, h = rng.integers(8, 56, 2)
+        x, y = rng.integers(-5, SIDE, 2)
+        w, h = rng.integers(4, 28, 2)
         bright = rng.random() < 0.25
         color = rng.uniform(0.7, 1.2, 3) if bright else rng.uniform(0.02, 0.6, 3)
         wall[max(y, 0) : y + h, max(x, 0) : x + w] = color
     wall = wall * (1 + 0.08 * noise.field(rng, 1.4, (SIDE, SIDE)))[..., None]
-    return gaussian_filter(np.clip(wall, 0, 1), (*(2 * [float(rng.uniform(1.5, 5))]), 0)).astype(
+    return gaussian_filter(np.clip(wall, 0, 1), (*(2 * [float(rng.uniform(0.7, 2.4))]), 0)).astype(
         np.float32
     )
 
@@ -109,7 +109,7 @@ def _outdoor(rng: np.random.Generator, v: NDArray) -> Background:
     wall = np.where(v < line, sky * (0.8 + 0.5 * v), trees)
     wall = np.where(v > 0.62, ground, wall * np.ones((SIDE, SIDE, 3)))
     wall = wall * (1 + 0.22 * noise.field(rng, 1.0, (SIDE, SIDE)))[..., None]
-    wall = gaussian_filter(np.clip(wall, 0, 1), (2.0, 2.0, 0))
+    wall = gaussian_filter(np.clip(wall, 0, 1), (1.0, 1.0, 0))
     return Background("outdoor", wall.astype(np.float32), ground.astype(np.float32))
 
 

@@ -36,7 +36,7 @@ class Garment:
     neck: Neck = "crew"
     open: float = 0.0
     """Width of an open front in metres, 0 for closed."""
-    thickness: float = 0.006
+    thickness: float = 0.009
     ease: float = 0.5
     """0 follows the body, 1 hangs from it."""
     leg_radius: float = 0.0
@@ -44,6 +44,8 @@ class Garment:
     flare: float = 0.0
     """Widening of a skirt, in metres a metre."""
     pleats: int = 0
+    clear: float = CLEAR
+    """Metres kept from the body: more for what is worn over other clothes."""
     gloss: float = 0.02
 
 
@@ -166,7 +168,7 @@ def covered(
         # A skirt stands off, so that legs are seen from below: only what its waist holds is out.
         above = limits(person, garment, points, measured)[:, 1]
         return (above > 2.5 * MARGIN) & (above < 0.2 * person.scale) & ~measured.is_arm
-    return (limits(person, garment, points, measured) > MARGIN).all(1)
+    return np.asarray((limits(person, garment, points, measured) > MARGIN).all(1))
 
 
 def _neck_limits(person: Figure, neck: Neck, points: NDArray) -> list[NDArray]:
@@ -210,7 +212,7 @@ def _draped(person: Figure, garment: Garment, base: Base, rng: np.random.Generat
     folded = garment.thickness + _folds(person, garment, m, rng)
     points = shell.vertices + folded[:, None] * shell.normals
     gap = ((points - base.shell.vertices) * base.normals).sum(1)
-    need = CLEAR + 0.5 * garment.thickness
+    need = garment.clear + 0.5 * garment.thickness
     points = points + np.maximum(0, need - gap)[:, None] * base.normals
     return replace(shell, vertices=points.astype(np.float32))
 
@@ -246,7 +248,7 @@ def _folds(person: Figure, garment: Garment, m: Measured, rng: np.random.Generat
     near = np.exp(-(((m.reach - 1) / 0.5) ** 2)) * m.is_arm
     near = near + np.exp(-(((m.height - knee) / (0.14 * s)) ** 2)) * (m.limb >= LEFT_LEG)
     near = near + 0.8 * np.exp(-(((m.height - waist) / (0.10 * s)) ** 2)) * (m.limb == TORSO)
-    deep = (0.0012 + 0.0050 * garment.ease) * s
+    deep = (0.0016 + 0.0080 * garment.ease) * s
     return deep * (rings * (0.35 + near) + 0.7 * falls)
 
 

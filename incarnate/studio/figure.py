@@ -170,6 +170,10 @@ def dense_weights(body: Anny, helpers: bool) -> Float[NDArray, "v j"]:
 def _helper_topology(body: Anny, name: str) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Used helper vertices, their refined faces, middles' pairs, and all weights."""
     coarse = (body.helpers.tights if name == "tights" else body.helpers.skirt).numpy()
+    points = body.helper_template.numpy()
+    # The sculpted helpers are open along seams: vertices in one place become one.
+    _, first, back = np.unique(points.round(4), axis=0, return_index=True, return_inverse=True)
+    coarse = first[back.ravel()][coarse]
     used = np.unique(coarse)
     faces, pairs = refined(np.searchsorted(used, coarse), len(used))
     weights = dense_weights(body, True)[used]

@@ -90,7 +90,7 @@ def fitting(path: Path) -> Fitting:
         raise ValueError(f"{path} and {text.obj} do not belong together, or not to hm08")
     references = table[:, :3].astype(np.int64)
     # What hangs on vertices that the body has not is left out.
-    known = (_own()[references] >= 0).any(1)[faces].all(1)
+    known = np.any(_own()[references] >= 0, axis=1)[faces].all(1)
     return Fitting(
         path.stem,
         references,

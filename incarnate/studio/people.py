@@ -50,6 +50,11 @@ class Person:
         columns = np.repeat(np.arange(len(faces), dtype=np.int32), 3)
         return csr_array((ones, (faces.ravel().astype(np.int32), columns)), shape=shape)
 
+    @cached_property
+    def casting(self) -> Int[NDArray, "g 3"]:
+        """The faces that cast shadows: all but single strands of hair."""
+        return self.whole.faces[~self.whole.own_normals[self.whole.faces[:, 0]]]
+
     @property
     def words(self) -> str:
         """Who it is and what is worn, for a caption."""

@@ -63,15 +63,15 @@ def drive(rng: np.random.Generator, clips: tuple[Motion, ...] = ()) -> Drive:
     action = ACTIONS[rng.integers(len(ACTIONS))]
     match action:
         case "standing":
-            motion = pose_preset("stand")
+            motion = _preset("stand")
         case "gesturing":
-            motion = pose_preset(GESTURES[rng.integers(len(GESTURES))])
+            motion = _preset(GESTURES[rng.integers(len(GESTURES))])
         case "walking":
             cycle = _walk()
             k = int(rng.integers(len(cycle)))
             motion = cycle.frames(k, k + 1)
         case "sitting":
-            motion = pose_preset("sitting")
+            motion = _preset("sitting")
         case _:
             motion = grounded(Motion.still(attitude_pose(_dance(rng))))
     expression = torch.from_numpy(_face(rng))[None]
@@ -94,6 +94,11 @@ def clips(paths: tuple[Path, ...]) -> tuple[Motion, ...]:
 
 
 @cache
+def _preset(name: str) -> Motion:
+    return pose_preset(name)
+
+
+@cache
 def _walk() -> Motion:
     return walk_cycle(fps=30.0)
 
@@ -113,12 +118,14 @@ def _dance(rng: np.random.Generator) -> Attitude:
         return Arm(upper, fore, (-0.3, -0.3, 0.6))
 
     sway = float(rng.normal(0, 8))
-    legs = [
-        Leg(float(rng.uniform(-8, 35)), float(rng.uniform(2, 14)), 12.0, float(rng.uniform(5, 45)))
-        for _ in range(2)
-    ]
-    return Attitude(arm(), arm(), *legs, (2.0, sway, sway), (4.0, -sway, float(rng.normal(0, 8))),
-                    (0.0, float(rng.normal(0, 6)), float(rng.normal(0, 12))))  # fmt: skip
+
+    def leg() -> Leg:
+        flex, aside = float(rng.uniform(-8, 35)), float(rng.uniform(2, 14))
+        return Leg(flex, aside, 12.0, float(rng.uniform(5, 45)))
+
+    turned = float(rng.normal(0, 8))
+    head = (0.0, float(rng.normal(0, 6)), float(rng.normal(0, 12)))
+    return Attitude(arm(), arm(), leg(), leg(), (2.0, sway, sway), (4.0, -sway, turned), head)
 
 
 def _face(rng: np.random.Generator) -> np.ndarray:

@@ -17,7 +17,7 @@ from incarnate.studio.backgrounds import Background, background
 from incarnate.studio.light import Light, light
 from incarnate.studio.people import Person, person
 from incarnate.studio.poses import Talk, drive
-from incarnate.studio.shots import Posed, Shot, posed, shot
+from incarnate.studio.shots import SAMPLES, Posed, Shot, posed, shot
 
 Framing = Literal["full", "upper", "head"]
 FRAMINGS: tuple[Framing, ...] = ("full", "upper", "head")
@@ -67,7 +67,12 @@ def samples(
 
 
 def pictured(
-    who: Person, rng: np.random.Generator, size: int, count: int, clips: tuple[Motion, ...] = ()
+    who: Person,
+    rng: np.random.Generator,
+    size: int,
+    count: int,
+    clips: tuple[Motion, ...] = (),
+    samples: int = SAMPLES,
 ) -> Iterator[Sample]:
     """`count` shots at random of one person."""
     drives = [drive(rng, clips) for _ in range(count)]
@@ -88,7 +93,7 @@ def pictured(
         if behind.kind in ("plain", "graded") and rng.random() < 0.5:
             lit = light(rng, "outdoor")
         caption = ", ".join([who.words, done.action, WORDS[framing], side_words(azimuth)])
-        taken = shot(view, camera, lit, behind)
+        taken = shot(view, camera, lit, behind, samples)
         yield Sample(taken, caption, done.action, framing, azimuth, lit, behind)
 
 

@@ -125,7 +125,7 @@ def _shard(order: Order, folder: Path, k: int) -> None:
         first = k * SHOTS_A_SHARD
         end = min(first + SHOTS_A_SHARD, order.count)
         for i, sample in zip(range(first, end), _samples(order, k, motions, clothes), strict=False):
-            for suffix, data in _files(sample):
+            for suffix, data in encoded(sample):
                 entry = tarfile.TarInfo(f"{i:06d}.{suffix}")
                 entry.size = len(data)
                 tar.addfile(entry, io.BytesIO(data))
@@ -142,7 +142,8 @@ def _samples(
         yield from pictured(who, rng, order.size, SHOTS_A_PERSON, motions)
 
 
-def _files(sample: Sample) -> Iterator[tuple[str, bytes]]:
+def encoded(sample: Sample) -> Iterator[tuple[str, bytes]]:
+    """Suffix and bytes of each of a sample's files."""
     taken = sample.shot
     hit = taken.alpha > 0
     normal = np.round((taken.normal + 1) * 32767.5 * hit[..., None]).astype(np.uint16)

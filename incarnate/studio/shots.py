@@ -137,10 +137,12 @@ def _normals(person: Person, vertices: NDArray) -> NDArray:
     return np.asarray(person.incidence @ flat, np.float32)
 
 
-def shot(view: Posed, camera: Camera, light: Light, background: Background) -> Shot:
-    """The picture of a posed person."""
+def shot(
+    view: Posed, camera: Camera, light: Light, background: Background, samples: int = SAMPLES
+) -> Shot:
+    """The picture of a posed person, from `samples` x `samples` a pixel."""
     whole = view.person.whole
-    fine = camera.resized(camera.width * SAMPLES, camera.height * SAMPLES)
+    fine = camera.resized(camera.width * samples, camera.height * samples)
     vertices = torch.from_numpy(view.vertices)
     seen = rasterize(Mesh(vertices, torch.from_numpy(whole.faces), vertices), fine)
     ids = seen.face_ids.numpy().ravel()
@@ -156,8 +158,8 @@ def shot(view: Posed, camera: Camera, light: Light, background: Background) -> S
     color = _albedo(view.person, ids, bary) * mixed[:, 3:6]
     color[back] *= 0.45
     color += (mixed[:, 6] * whole.gloss.take(ids))[:, None] * light.key
-    truth = _gathered(camera, hit, np.concatenate([color, n], 1).astype(np.float32))
-    depth, parts = _nearest(camera, hit, whole.labels.take(ids), seen.depth.numpy())
+    truth = _gathered(camera, samples, hit, np.concatenate([color, n], 1).astype(np.float32))
+    depth, parts = _nearest(samples, hit, whole.labels.take(ids), seen.depth.numpy())
     linear, alpha, normal = truth
     behind = background.seen(camera, view.floor, _ground_shadow(view, light))
     linear = linear + (1 - alpha[..., None]) * behind
@@ -228,7 +230,7 @@ def _key_seen(view: Posed, light: Light) -> Float[NDArray, " v"]:
     eye, target = (torch.from_numpy(p) for p in (middle + far * light.toward, middle))
     camera = look_at(eye, target, far / reach * KEY_SIDE * 0.95, KEY_SIDE, KEY_SIDE)
     vertices = torch.from_numpy(view.vertices)
-    faces = torch.from_numpy(view.person.whole.faces)
+    faces = torch.from_numpy(view.person.casting)
     depth = rasterize(Mesh(vertices, faces, vertices), camera).depth.numpy().ravel()
     local = camera.local(vertices).numpy()
     z = local[:, 2]
@@ -242,13 +244,13 @@ def _key_seen(view: Posed, light: Light) -> Float[NDArray, " v"]:
 
 
 def _gathered(
-    camera: Camera, hit: Int[NDArray, " n"], samples: Float[NDArray, "n 6"]
+    camera: Camera, k: int, hit: Int[NDArray, " n"], values: Float[NDArray, "n 6"]
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Linear colour premultiplied by alpha, alpha, and unit normals, of pixels from samples."""
-    h, w, k = camera.height, camera.width, SAMPLES
+    h, w = camera.height, camera.width
     row, column = np.divmod(hit, w * k)
     pixel = row // k * w + column // k
-    sums = [np.bincount(pixel, samples[:, c], h * w) for c in range(6)]
+    sums = [np.bincount(pixel, values[:, c], h * w) for c in range(6)]
     packed = np.stack(sums, -1).reshape(h, w, 6).astype(np.float32)
     alpha = np.bincount(pixel, minlength=h * w).reshape(h, w).astype(np.float32) / (k * k)
     normal = packed[..., 3:]
@@ -257,10 +259,9 @@ def _gathered(
 
 
 def _nearest(
-    camera: Camera, hit: NDArray, labels: NDArray, depth: Float[NDArray, "hk wk"]
+    k: int, hit: NDArray, labels: NDArray, depth: Float[NDArray, "hk wk"]
 ) -> tuple[Float[NDArray, "h w"], UInt8[NDArray, "h w"]]:
     """Depth and part of each pixel's nearest sample."""
-    k = SAMPLES
     parts = np.zeros(depth.size, np.uint8)
     parts[hit] = labels
     parts = parts.reshape(depth.shape)

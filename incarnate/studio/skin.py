@@ -18,7 +18,7 @@ from incarnate.studio import noise
 from incarnate.studio.figure import embedded
 from incarnate.studio.piece import Texture
 
-SIDE = 1024
+SIDE = 768
 EYE_SIDE = 128
 MASKS = ("lips", "eyelids", "ears", "face", "fingernails", "toenails", "scalp")
 
@@ -77,7 +77,9 @@ def atlas() -> Atlas:
     seen = rasterize(Mesh(flat, faces, flat), camera)
     ids = seen.face_ids.clamp_min(0)
     out = (seen.barycentrics[..., None] * values[corners[ids]]).sum(-2).numpy()
-    _, place = distance_transform_edt(seen.face_ids.numpy() < 0, return_indices=True)
+    place = np.zeros((2, SIDE, SIDE), np.int32)
+    empty = seen.face_ids.numpy() < 0
+    distance_transform_edt(empty, return_distances=False, return_indices=True, indices=place)
     out = out[tuple(place)]
     out = out.astype(np.float32)
     return Atlas(out[..., :3], out[..., 3:-1], out[..., -1], seen.face_ids.numpy() >= 0)
@@ -106,7 +108,7 @@ def tone(melanin: float, blood: float) -> Float[NDArray, "3"]:
 def skin_texture(look: Complexion, rng: np.random.Generator) -> Texture:
     """The body's texture, row 0 at v = 0."""
     whole, head, place = atlas(), *_head()
-    mask = dict(zip(MASKS, np.moveaxis(whole.masks, -1, 0), strict=True))
+    mask: dict[str, NDArray] = dict(zip(MASKS, np.moveaxis(whole.masks, -1, 0), strict=True))
     base = tone(look.melanin, look.blood)
     fine, soft = (noise.field(rng, r, (SIDE, SIDE)) for r in (0.6, 1.6))
     grain = 0.022 * fine
@@ -124,7 +126,7 @@ def _face(
     out: NDArray, base: NDArray, look: Complexion, a: Atlas, rng: np.random.Generator
 ) -> NDArray:
     """The head's part of the texture, with all that faces have."""
-    mask = dict(zip(MASKS, np.moveaxis(a.masks, -1, 0), strict=True))
+    mask: dict[str, NDArray] = dict(zip(MASKS, np.moveaxis(a.masks, -1, 0), strict=True))
     red = np.array([0.03, -0.05, -0.05], np.float32) * (1.1 - 0.6 * look.melanin)
     x, y, z = np.moveaxis(a.points, -1, 0)
     front = a.head * (z > -0.03)

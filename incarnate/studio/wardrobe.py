@@ -95,13 +95,14 @@ def outfit(rng: np.random.Generator, woman: bool) -> Outfit:
         top = replace(top, fabric=_fabric(rng, top))
         tucked = skirt or (top.name in ("shirt", "t-shirt", "tank top") and rng.random() < 0.3)
         if tucked:
-            top = replace(top, ease=0.6 * top.ease, thickness=0.003)
+            top = replace(top, ease=0.15 * top.ease, thickness=0.003)
             garments.insert(0, top)
+            garments[-1] = replace(garments[-1], clear=0.010)
         else:
-            garments.append(top)
+            garments.append(replace(top, clear=0.013))
     if rng.random() < 0.25:
         coat = OUTER[rng.integers(len(OUTER))]
-        garments.append(replace(coat, fabric=_fabric(rng, coat)))
+        garments.append(replace(coat, fabric=_fabric(rng, coat), clear=0.018))
     shoe = SHOES[rng.integers(len(SHOES))]
     if rng.random() < 0.92:
         garments.insert(0, replace(shoe, fabric=_fabric(rng, shoe)))

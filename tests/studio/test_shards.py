@@ -43,20 +43,20 @@ def test_two_runs_and_a_stopped_one_write_the_same_bytes(
 ) -> None:
     assert made(tmp_path / "one") == 3
     assert made(tmp_path / "two") == 3
-    whole = shards._files
+    whole = shards.encoded
 
     def stopped(sample):  # The second shard is half written when the power goes.
         yield from list(whole(sample))[:3]
         if (tmp_path / "cut" / "studio-000000.tar").exists():
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(shards, "_files", stopped)
+    monkeypatch.setattr(shards, "encoded", stopped)
     with pytest.raises(KeyboardInterrupt):
         made(tmp_path / "cut")
     left = {p.name for p in (tmp_path / "cut").iterdir()}
     assert left == {"studio.json", "studio-000000.tar"}  # No part of a shard stays behind.
     (tmp_path / "cut" / "studio-000000.tar").unlink()  # It was made by the stub.
-    monkeypatch.setattr(shards, "_files", whole)
+    monkeypatch.setattr(shards, "encoded", whole)
     made(tmp_path / "cut")
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two") == hashes(tmp_path / "cut")
     assert made(tmp_path / "one") == 0
