@@ -143,7 +143,8 @@ class Evaluate:
     output: Output = Path("out/eval")
     """The folder for metrics.json, report.html and what is kept to go on after a stop."""
     suite: str = "photos"
-    """What is measured. Photos needs one photo a person and no ground truth."""
+    """What is measured. Photos needs one photo a person and no ground truth; views4 compares four
+    views with the exact truth of people that the studio draws."""
     photos: Path | None = None
     """A folder of photos, or one like openpeople's, or one photo; else the package openpeople."""
     quality: Literal["tiny", "draft", "normal", "high"] = "draft"

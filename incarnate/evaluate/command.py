@@ -7,7 +7,15 @@ from pathlib import Path
 
 from incarnate.create import Quality
 from incarnate.evaluate.figures import Evaluation
-from incarnate.evaluate.jobs import MAKERS, check_method, check_suite, jobs, source_hash, subjects
+from incarnate.evaluate.jobs import (
+    MAKERS,
+    Subject,
+    check_method,
+    check_suite,
+    jobs,
+    source_hash,
+    subjects,
+)
 from incarnate.evaluate.report import table, write_comparison, write_report
 from incarnate.evaluate.runner import run
 from incarnate.progress import Report
@@ -34,10 +42,10 @@ def evaluate(
     check_suite(suite)
     for method in methods:
         check_method(method)
-    people, (limit, workers) = subjects(photos), counts
+    limit, workers = counts
     if (limit is not None and limit < 1) or workers < 1:
         raise ValueError("--subjects and --workers are at least 1")
-    people = people[:limit]
+    people = _people(suite, photos, limit, methods, out, report)
     if any(method.endswith(".avatar") for method in methods) and len(people) != 1:
         raise ValueError(
             f"an avatar is measured against its own photo, but {len(people)} subjects are named; "
@@ -64,6 +72,27 @@ def evaluate(
     if all(row.failure is not None for row in rows):
         raise ValueError(f"no avatar could be measured; the first says: {rows[0].failure}")
     return table(evaluation)
+
+
+def _people(
+    suite: str,
+    photos: Path | None,
+    limit: int | None,
+    methods: tuple[str, ...],
+    out: Path,
+    report: Report,
+) -> list[Subject]:
+    """Whom the suite is about."""
+    if suite == "photos":
+        return subjects(photos)[:limit]
+    if photos is not None:
+        raise ValueError(f"the suite {suite} draws its own people; leave --photos out")
+    if any(method.endswith(".avatar") for method in methods):
+        raise ValueError(f"the suite {suite} makes its avatars itself; name methods, no .avatar")
+    from incarnate.evaluate import views4
+
+    report.stage("drawing people")
+    return views4.subjects(limit, out / "cache" / "people")
 
 
 def compare(a: Path, b: Path, out: Path) -> str:

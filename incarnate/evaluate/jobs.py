@@ -12,15 +12,18 @@ from typing import get_args
 from incarnate.create import Method, Quality
 from incarnate.io.runs import file_hash
 
-SUITES = ("photos",)
-LATER = ("views4", "reenact", "talk")
+SUITES = ("photos", "views4")
+LATER = ("reenact", "talk")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 PHOTO, SHEET = "amateur_posture.jpg", "character_sheet.jpg"
 MAKERS = ("avatars", "body", "methods", "perception", "render", "scene")
 MAKERS += ("create.py", "fit.py", "losses.py", "cameras.py")
 """Whatever decides what an avatar becomes; its source is the method's version."""
-JUDGES = ("metrics", *(f"evaluate/{name}.py" for name in ("likeness", "photos", "turned")))
-JUDGES += ("evaluate/wholeness.py",)
+JUDGES = (
+    "metrics",
+    *(f"evaluate/{name}.py" for name in ("likeness", "photos", "turned", "views4")),
+)
+JUDGES += ("evaluate/wholeness.py", "studio")
 """Whatever decides what is found of it."""
 
 

@@ -13,6 +13,7 @@ from incarnate.metrics import Interval, paired
 HEADLINE = ("psnr, held out 15°", "psnr")
 """What subjects are ordered by, worst first: the first of these that a row has."""
 PICTURES = {
+    "views.jpg": "Front, left, back and right: the truth above, the avatar beneath",
     "contact.jpg": "Photo; four sides, four poses; the head, three sides and four moods",
     "turntable.jpg": "Once round",
     "photo.jpg": "Photo and avatar, from the photo's camera",

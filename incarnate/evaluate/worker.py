@@ -24,6 +24,10 @@ def _measured(job: Job) -> Row:
             from incarnate.evaluate.photos import measure
 
             return measure(job)
+        case "views4":
+            from incarnate.evaluate.views4 import measure
+
+            return measure(job)
         case other:
             raise ValueError(f"there is no suite {other!r}")
 
