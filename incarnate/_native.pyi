@@ -105,3 +105,53 @@ def placed(
     /,
 ) -> None: ...
 def finished(rgb: Tensor, alpha: Tensor, behind: Tensor | None, out: NDArray) -> None: ...
+
+class Dressed:
+    def __init__(
+        self,
+        bone_starts: NDArray,
+        bones: NDArray,
+        weights: NDArray,
+        own_normals: NDArray,
+        brings_normals: NDArray,
+        faces: NDArray,
+        uvs: NDArray,
+        texels: NDArray,
+        texture: NDArray,
+        labels: NDArray,
+        gloss: NDArray,
+        num_joints: int,
+        /,
+    ) -> None: ...
+
+@final
+class Lighting:
+    def __init__(self, lamp: NDArray, project: NDArray, shadow: NDArray, /) -> None: ...
+
+@final
+class Samples:
+    def __init__(self, ids: Tensor, barycentrics: Tensor, depth: Tensor, /) -> None: ...
+
+@final
+class Film:
+    def __init__(
+        self, rgb: NDArray, alpha: NDArray, normal: NDArray, depth: NDArray, parts: NDArray, /
+    ) -> None: ...
+
+def posed(
+    dressed: Dressed, rest: NDArray, bones: NDArray, vertices: NDArray, normals: NDArray, /
+) -> None: ...
+def exposed(
+    dressed: Dressed,
+    vertices: NDArray,
+    normals: NDArray,
+    light: Lighting,
+    world_to_camera: NDArray,
+    intrinsics: NDArray,
+    samples: Samples,
+    behind: NDArray,
+    linear: NDArray,
+    encoded: NDArray,
+    film: Film,
+    /,
+) -> None: ...

@@ -257,3 +257,33 @@ void finish(const float* rgb, const float* alpha, const float* behind, int pixel
     k.finish(rgb, alpha, behind, i * PIXELS, std::min(pixels, (i + 1) * PIXELS), out);
   });
 }
+
+void pose_dressed(const Dressed& d, const float* rest, const float* bones, float* vertices,
+                  float* normals) {
+  const Kernels& k = kernels();
+  const int chunks = (d.num_vertices + CHUNK - 1) / CHUNK;
+  parallel(chunks, [&](int i) {
+    k.carry(d, rest, bones, i * CHUNK, std::min(d.num_vertices, (i + 1) * CHUNK), vertices,
+            normals);
+  });
+  k.sum_normals(d, vertices, normals);  // In one go: sums keep their order.
+  parallel(chunks, [&](int i) {
+    k.make_units(i * CHUNK, std::min(d.num_vertices, (i + 1) * CHUNK), normals);
+  });
+}
+
+void expose(const Dressed& d, Stage stage, const Exposure& out) {
+  const Kernels& k = kernels();
+  std::vector<uint8_t> seen(d.num_vertices, 0);
+  const size_t count = size_t(stage.camera.width) * stage.camera.height;
+  for (size_t at = 0; at < count; ++at)
+    if (stage.ids[at] >= 0)
+      for (int i = 0; i < 3; ++i) seen[d.faces[3 * stage.ids[at] + i]] = 1;
+  std::vector<float> lit(4 * size_t(d.num_vertices));
+  stage.lit = lit.data();
+  parallel((d.num_vertices + CHUNK - 1) / CHUNK, [&](int i) {
+    k.light_vertices(d, stage, seen.data(), i * CHUNK, std::min(d.num_vertices, (i + 1) * CHUNK),
+                     lit.data());
+  });
+  parallel(stage.camera.height / stage.samples, [&](int row) { k.resolve_row(d, stage, row, out); });
+}

@@ -45,3 +45,9 @@ void place(const Discs& discs, const float* vertices, const int32_t* corners, in
 
 // Bytes (pixels, 3) before `behind` (pixels, 3), or (pixels, 4) with straight alpha if it is null.
 void finish(const float* rgb, const float* alpha, const float* behind, int pixels, uint8_t* out);
+
+// Vertices and unit normals (num_vertices, 3); `bones` (joints, 3, 4).
+void pose_dressed(const Dressed& dressed, const float* rest, const float* bones, float* vertices,
+                  float* normals);
+// Pixels from samples; light is computed at the vertices of what the samples show.
+void expose(const Dressed& dressed, Stage stage, const Exposure& out);

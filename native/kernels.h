@@ -111,6 +111,46 @@ struct Placed {
   float *means, *quats, *scales;
 };
 
+// A person of the studio in all clothes, as one mesh.
+struct Dressed {
+  const int32_t *bone_starts, *bones;  // (num_vertices + 1) into bones, each with a weight.
+  const float* weights;
+  const float* own_normals;       // (num_vertices, 3) at rest, 0 where the surface's are meant.
+  const uint8_t* brings_normals;  // (num_vertices)
+  const int32_t* faces;           // (num_faces, 3)
+  const float* uvs;               // (num_faces, 3, 2): u repeats, v ends.
+  const uint8_t* texels;          // (texels, 3)
+  const int32_t* texture;         // (num_faces, 3): first texel, height, width.
+  const uint8_t* labels;          // (num_faces): 0 for what is no part of the person.
+  const float* gloss;             // (num_faces)
+  int num_vertices, num_faces;
+};
+
+struct Lamp {
+  float eye[3], toward[3], key[3], soft, irradiance[27];
+  float project[12];    // World to the shadow picture's columns, rows (times z) and z.
+  const float* shadow;  // (side, side): depth, 0 where there is nothing.
+  int side;
+};
+
+struct Stage {
+  const float *vertices, *normals;
+  float* lit;  // (num_vertices, 4): diffuse light and highlight.
+  Lamp lamp;
+  Pinhole camera;  // Of the samples: `samples` by `samples` a pixel.
+  int samples;
+  const int64_t* ids;
+  const float *barycentrics, *depth;
+  const float* behind;     // (height, width, 3), linear.
+  const float* linear;     // (256) light of a texel's bytes.
+  const uint8_t* encoded;  // (4096) bytes of light.
+};
+
+struct Exposure {
+  uint8_t *rgb, *parts;
+  float *alpha, *normal, *depth;
+};
+
 struct Kernels {
   void (*project)(const Cloud&, const Pinhole&, int first, int last, Splat*, float* features);
   void (*project_backward)(const Cloud&, const Pinhole&, int first, int last, const Lists&,
@@ -127,6 +167,13 @@ struct Kernels {
   void (*place)(const Discs&, const float* frames, int first, int last, const Placed&);
   void (*finish)(const float* rgb, const float* alpha, const float* behind, int first, int last,
                  uint8_t* out);
+  void (*carry)(const Dressed&, const float* rest, const float* bones, int first, int last,
+                float* vertices, float* normals);
+  void (*sum_normals)(const Dressed&, const float* vertices, float* normals);
+  void (*make_units)(int first, int last, float* normals);
+  void (*light_vertices)(const Dressed&, const Stage&, const uint8_t* seen, int first, int last,
+                         float* lit);
+  void (*resolve_row)(const Dressed&, const Stage&, int row, const Exposure&);
 };
 
 inline int slot_size(int channels) { return (MOMENTS + channels + 1 + 15) / 16 * 16; }

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from incarnate.body.body import PARTS
 from incarnate.studio import hair, hats, skin, wardrobe
@@ -17,6 +16,7 @@ from incarnate.studio.piece import LABELS, Piece
 from incarnate.studio.shell import Shell
 from incarnate.studio.skin import Complexion
 from incarnate.studio.styles import SHADES
+from incarnate.studio.whole import Whole, joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,23 +37,9 @@ class Person:
     """Displacement of the body at rest that its shapes do not know."""
 
     @cached_property
-    def whole(self) -> "Whole":
+    def whole(self) -> Whole:
         """All pieces in one."""
-        return _joined(self.pieces)
-
-    @cached_property
-    def incidence(self) -> csr_array:
-        """(v f) ones where a vertex of `whole` is a corner of a face."""
-        faces = self.whole.faces
-        ones = np.ones(faces.size, np.float32)
-        shape = (len(self.whole.rest), len(faces))
-        columns = np.repeat(np.arange(len(faces), dtype=np.int32), 3)
-        return csr_array((ones, (faces.ravel().astype(np.int32), columns)), shape=shape)
-
-    @cached_property
-    def casting(self) -> Int[NDArray, "g 3"]:
-        """The faces that cast shadows: all but single strands of hair."""
-        return self.whole.faces[~self.whole.own_normals[self.whole.faces[:, 0]]]
+        return joined(self.pieces)
 
     @property
     def words(self) -> str:
@@ -81,59 +67,6 @@ class Person:
         joints = self.figure.joints + move(self.figure.joints)
         shape = replace(self.figure, vertices=self.figure.vertices + moved, joints=joints)
         return replace(self, figure=shape, pieces=pieces, moved=moved, foreign=True)
-
-
-@dataclass(frozen=True, eq=False)
-class Whole:
-    """Pieces joined: one array for each thing."""
-
-    rest: Float[NDArray, "v 3"]
-    weights: Float[NDArray, "v j"]
-    faces: Int[NDArray, "f 3"]
-    uvs: Float[NDArray, "f 3 2"]
-    texels: UInt8[NDArray, "t 3"]
-    texture: Int[NDArray, "f 3"]
-    """First texel, height and width of each face's texture."""
-    labels: Int[NDArray, " f"]
-    gloss: Float[NDArray, " f"]
-    normals: Float[NDArray, "v 3"]
-    """Normals at rest of what brings its own; 0 elsewhere."""
-    own_normals: Bool[NDArray, " v"]
-
-
-def _joined(pieces: tuple[Piece, ...]) -> Whole:
-    starts = np.cumsum([0, *(len(p.shell.vertices) for p in pieces)])
-    textures, table, at = [], [], 0
-    for p in pieces:
-        rows = []
-        for t in p.textures:
-            rows.append((at, t.shape[0], t.shape[1]))
-            textures.append(t.reshape(-1, 3))
-            at += len(textures[-1])
-        table.append(np.array(rows)[p.materials])
-    normals = [np.zeros_like(p.shell.vertices) if p.normals is None else p.normals for p in pieces]
-    labels = [np.full(len(p.shell.faces), p.label) for p in pieces]
-    labels[0] = _body_labels(pieces[0])
-    sizes = np.diff(starts)
-    return Whole(
-        np.concatenate([p.shell.vertices for p in pieces]),
-        np.concatenate([p.shell.weights for p in pieces]),
-        np.concatenate([p.shell.faces + s for p, s in zip(pieces, starts, strict=False)]),
-        np.concatenate([p.uvs for p in pieces]),
-        np.concatenate(textures),
-        np.concatenate(table),
-        np.concatenate(labels),
-        np.concatenate([np.full(len(p.shell.faces), p.gloss, np.float32) for p in pieces]),
-        np.concatenate(normals).astype(np.float32),
-        np.repeat([p.normals is not None for p in pieces], sizes),
-    )
-
-
-def _body_labels(piece: Piece) -> NDArray:
-    """Of the body's materials: skin, eyes, mouth, lashes."""
-    return np.array([LABELS.index(n) for n in ("skin", "eyes", "mouth", "mouth", "mouth", "eyes")])[
-        piece.materials
-    ]
 
 
 def person(seed: int | tuple[int, ...]) -> Person:

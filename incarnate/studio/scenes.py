@@ -82,7 +82,8 @@ def pictured(
         torch.cat([d.motion.transl for d in drives]),
         torch.cat([d.motion.expression for d in drives]),
     )
-    for done, view in zip(drives, posed(who, whole), strict=True):
+    seated = [d.action == "sitting" for d in drives]
+    for done, view in zip(drives, posed(who, whole, seated), strict=True):
         framing = FRAMINGS[rng.integers(len(FRAMINGS))]
         azimuth = float(rng.normal(0, 0.5) if rng.random() < 0.6 else rng.uniform(-np.pi, np.pi))
         azimuth = (azimuth + np.pi) % (2 * np.pi) - np.pi
