@@ -150,7 +150,7 @@ using OutIndices = nb::ndarray<int64_t, nb::ndim<2>, nb::c_contig, nb::device::c
 void draw(const In2& vertices, const Indices& faces, const In2& pose, const In2& intrinsics,
           OutIndices ids, Out3 barycentrics, Out2 depth) {
   need(vertices.shape(1) == 3 && faces.shape(1) == 3, "a mesh wants vertices (v 3), faces (f 3)");
-  need(faces.shape(0) < (1u << 30), "too many faces");
+  need(faces.shape(0) < (1u << 30) && vertices.shape(0) < (1u << 30), "too many faces");
   for (size_t i = 0; i < faces.size(); ++i)
     need(uint64_t(faces.data()[i]) < vertices.shape(0), "a face names a vertex that is not there");
   need(same(ids, depth) && barycentrics.shape(0) == depth.shape(0) &&
@@ -158,7 +158,7 @@ void draw(const In2& vertices, const Indices& faces, const In2& pose, const In2&
        "fragments want faces (h w), barycentrics (h w 3), depth (h w)");
   const Pinhole camera = pinhole(pose, intrinsics, depth.shape(1), depth.shape(0));
   nb::gil_scoped_release release;
-  rasterize({vertices.data(), faces.data()}, int(faces.shape(0)), camera,
+  rasterize({vertices.data(), faces.data()}, int(vertices.shape(0)), int(faces.shape(0)), camera,
             {ids.data(), barycentrics.data(), depth.data()});
 }
 

@@ -193,21 +193,30 @@ void ssim_backward(const Pair& pair, const float* slopes, float scale, float* ou
   });
 }
 
-void rasterize(const Faces& faces, int count, const Pinhole& camera, const Hits& out) {
+void rasterize(const Faces& faces, int vertices, int count, const Pinhole& camera,
+               const Hits& out) {
   const Kernels& k = kernels();
-  std::vector<Triangle> triangles(count);
+  thread_local std::vector<Local> local;  // Kept: fresh pages cost as much as the triangles.
+  thread_local std::vector<Triangle> triangles;
+  if (int(local.size()) < vertices) local.resize(vertices);
+  if (int(triangles.size()) < count) triangles.resize(count);
+  Local* const points = local.data();
+  Triangle* const all = triangles.data();
+  parallel((vertices + CHUNK - 1) / CHUNK, [&](int i) {
+    k.localize(faces, camera, i * CHUNK, std::min(vertices, (i + 1) * CHUNK), points);
+  });
   parallel((count + CHUNK - 1) / CHUNK, [&](int i) {
-    k.set_up(faces, camera, i * CHUNK, std::min(count, (i + 1) * CHUNK), triangles.data());
+    k.set_up(faces, points, camera, i * CHUNK, std::min(count, (i + 1) * CHUNK), all);
   });
   const int tiles_x = (camera.width + TILE - 1) / TILE;
   const int tiles = tiles_x * ((camera.height + TILE - 1) / TILE);
   std::vector<uint32_t> starts(tiles + 1, 0);
-  for (const Triangle& t : triangles) each_tile(t, tiles_x, [&](int tile) { ++starts[tile + 1]; });
+  for (int i = 0; i < count; ++i) each_tile(all[i], tiles_x, [&](int tile) { ++starts[tile + 1]; });
   for (int i = 0; i < tiles; ++i) starts[i + 1] += starts[i];
   std::vector<uint32_t> order(starts[tiles]), next(starts.begin(), starts.end() - 1);
   for (int i = 0; i < count; ++i)
-    each_tile(triangles[i], tiles_x, [&](int tile) { order[next[tile]++] = uint32_t(i); });
-  const Corners corners = {triangles.data(), order.data(),  starts.data(),
+    each_tile(all[i], tiles_x, [&](int tile) { order[next[tile]++] = uint32_t(i); });
+  const Corners corners = {all, order.data(),  starts.data(),
                            camera.width,     camera.height, tiles_x};
   parallel(tiles, [&](int tile) { k.draw_tile(corners, tile, out); });
 }

@@ -33,7 +33,7 @@ double ssim(const Pair& pair, float* slopes);
 // The gradient of `scale` times the sum of similarities, by a.
 void ssim_backward(const Pair& pair, const float* slopes, float scale, float* out);
 
-void rasterize(const Faces& faces, int count, const Pinhole& camera, const Hits& out);
+void rasterize(const Faces& faces, int vertices, int count, const Pinhole& camera, const Hits& out);
 
 // Skinning matrices (count, 4, 4), rest to posed; parents (-1 for a root) precede their children.
 void bones(const int32_t* parents, const float* joints, const float* pose, const float* transl,

@@ -18,8 +18,8 @@
 
 #include "studio.inl"
 
-extern const Kernels KERNELS;
-const Kernels KERNELS = {project,  project_backward,  blend,     blend_backward,
-                         ssim_row, ssim_row_backward, set_up,    draw_tile,
-                         skin,     frame,             place,     finish,
-                         carry,    sum_normals,       make_units, light_vertices, resolve_row};
+extern const Kernels KERNELS = {project,    project_backward,  blend,       blend_backward,
+                         ssim_row,   ssim_row_backward, localize,    set_up,
+                         draw_tile,  skin,              frame,       place,
+                         finish,     carry,             sum_normals, make_units,
+                         light_vertices, resolve_row};

@@ -63,6 +63,11 @@ struct Faces {
   const int64_t* faces;
 };
 
+// A vertex in camera axes, and in pixels if it is in front.
+struct Local {
+  double at[3], x, y;
+};
+
 struct Triangle {
   double edge[3][3];  // Barycentric i is proportional to edge[i] . (x, y, 1), in pixels.
   double volume;      // The edges' sum is volume / z.
@@ -160,7 +165,8 @@ struct Kernels {
   double (*ssim_row)(const Pair&, int y, float* slopes, float* rows, int pitch);
   void (*ssim_row_backward)(const Pair&, int y, const float* slopes, float scale, float* out,
                             float* rows, int pitch);
-  void (*set_up)(const Faces&, const Pinhole&, int first, int last, Triangle*);
+  void (*localize)(const Faces&, const Pinhole&, int first, int last, Local*);
+  void (*set_up)(const Faces&, const Local*, const Pinhole&, int first, int last, Triangle*);
   void (*draw_tile)(const Corners&, int tile, const Hits&);
   void (*skin)(const Skin&, const Stance&, int first, int last, float* vertices);
   void (*frame)(const float* vertices, const int32_t* corners, int first, int last, float* frames);

@@ -10,50 +10,74 @@ inline void cross(const double* a, const double* b, double* out) {
   out[2] = a[0] * b[1] - a[1] * b[0];
 }
 
-inline void triangle_box(const Pinhole& c, const double p[3][3], Triangle& t) {
+inline double dot3(const double* a, const double* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
+
+// Camera axes and where they fall in the picture, of each vertex once.
+void localize(const Faces& s, const Pinhole& c, int first, int last, Local* out) {
+  for (int i = first; i < last; ++i) {
+    const float* v = s.vertices + 3 * size_t(i);
+    Local& p = out[i];
+    for (int k = 0; k < 3; ++k)
+      p.at[k] = double(c.rotation[3 * k]) * v[0] + double(c.rotation[3 * k + 1]) * v[1] +
+                double(c.rotation[3 * k + 2]) * v[2] + c.translation[k];
+    const double by = p.at[2] >= NEAR ? 1 / p.at[2] : 0;
+    p.x = c.fx * p.at[0] * by + c.cx, p.y = c.fy * p.at[1] * by + c.cy;
+  }
+}
+
+// Whether a pixel's centre lies between, to a hundredth.
+inline bool has_center(double low, double high) {
+  return __builtin_floor(high - 0.49) >= __builtin_ceil(low - 0.51);
+}
+
+inline void triangle_box(const Pinhole& c, const Local* const p[3], Triangle& t) {
   double low[2] = {1e30, 1e30}, high[2] = {-1e30, -1e30};
   int in_front = 0;
   for (int i = 0; i < 3; ++i) {
-    if (!(p[i][2] >= NEAR)) continue;
+    if (!(p[i]->at[2] >= NEAR)) continue;
     ++in_front;
-    const double at[2] = {c.fx * p[i][0] / p[i][2] + c.cx, c.fy * p[i][1] / p[i][2] + c.cy};
+    const double at[2] = {p[i]->x, p[i]->y};
     for (int k = 0; k < 2; ++k) {
       low[k] = at[k] < low[k] ? at[k] : low[k];
       high[k] = at[k] > high[k] ? at[k] : high[k];
     }
   }
   if (!in_front) return;
-  if (in_front < 3) low[0] = low[1] = 0, high[0] = c.width, high[1] = c.height;
+  if (in_front < 3)
+    low[0] = low[1] = 0, high[0] = c.width, high[1] = c.height;
+  else if (!(has_center(low[0], high[0]) && has_center(low[1], high[1])))
+    return;
   const double x = (low[0] + high[0]) / 2, y = (low[1] + high[1]) / 2;
   blocks(float(x), float(high[0] - x) + 0.01f, c.width, t.left, t.right);
   blocks(float(y), float(high[1] - y) + 0.01f, c.height, t.top, t.bottom);
   if (t.left == t.right || t.top == t.bottom) t.left = t.right = t.top = t.bottom = 0;
 }
 
-void set_up(const Faces& s, const Pinhole& c, int first, int last, Triangle* triangles) {
+void set_up(const Faces& s, const Local* local, const Pinhole& c, int first, int last,
+            Triangle* triangles) {
   for (int f = first; f < last; ++f) {
     Triangle& t = triangles[f];
     t.left = t.right = t.top = t.bottom = 0;
-    double p[3][3], n[3][3];
-    for (int i = 0; i < 3; ++i) {
-      const float* v = s.vertices + 3 * s.faces[3 * size_t(f) + i];
-      for (int k = 0; k < 3; ++k)
-        p[i][k] = double(c.rotation[3 * k]) * v[0] + double(c.rotation[3 * k + 1]) * v[1] +
-                  double(c.rotation[3 * k + 2]) * v[2] + c.translation[k];
-    }
-    cross(p[1], p[2], n[0]);
-    cross(p[2], p[0], n[1]);
-    cross(p[0], p[1], n[2]);
-    const double det = p[0][0] * n[0][0] + p[0][1] * n[0][1] + p[0][2] * n[0][2];
+    const Local* p[3];
+    for (int i = 0; i < 3; ++i) p[i] = local + s.faces[3 * size_t(f) + i];
+    triangle_box(c, p, t);
+    if (t.left == t.right) continue;
+    double n[3][3];
+    cross(p[1]->at, p[2]->at, n[0]);
+    cross(p[2]->at, p[0]->at, n[1]);
+    cross(p[0]->at, p[1]->at, n[2]);
+    const double det = dot3(p[0]->at, n[0]);
     const double sign = det < 0 ? -1 : 1;
     t.volume = sign * det;
-    if (!(t.volume > 0)) continue;
+    if (!(t.volume > 0)) {
+      t.left = t.right = t.top = t.bottom = 0;
+      continue;
+    }
     for (int i = 0; i < 3; ++i) {
       t.edge[i][0] = sign * n[i][0] / c.fx;
       t.edge[i][1] = sign * n[i][1] / c.fy;
       t.edge[i][2] = sign * n[i][2] - t.edge[i][0] * c.cx - t.edge[i][1] * c.cy;
     }
-    triangle_box(c, p, t);
   }
 }
 

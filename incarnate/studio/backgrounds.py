@@ -34,35 +34,49 @@ class Background:
     ) -> Float[NDArray, "h w 3"]:
         """The picture without the person, shadows on its floor at height `floor`."""
         size = (camera.width, camera.height)
-        wall = cv2.resize(self.wall, size, interpolation=cv2.INTER_LINEAR)
+        wall = np.asarray(cv2.resize(self.wall, size, interpolation=cv2.INTER_LINEAR), np.float32)
         if self.floor is None:
             return wall
         turn, center = camera.world_to_camera[:3, :3].numpy(), camera.center.numpy()
         k = camera.intrinsics.numpy()
         x = (np.arange(camera.width, dtype=np.float32) + 0.5 - k[0, 2]) / k[0, 0]
         y = (np.arange(camera.height, dtype=np.float32) + 0.5 - k[1, 2]) / k[1, 1]
-        # World direction of each pixel, its row and column parts apart.
-        direction = (turn[0] * x[:, None])[None] + (turn[1] * y[:, None] + turn[2])[:, None]
-        down = direction[..., 1]
-        t = np.where(down < -1e-4, (floor - center[1]) / np.minimum(down, -1e-4), np.inf)
-        far = 2.2 + np.linalg.norm(center)  # The wall stands behind the person.
-        blend = np.clip((far * 1.25 - t) / (far * 0.35), 0, 1)[..., None]
+        # World direction of each pixel is the sum of a part of its column and one of its row.
+        across, along = np.outer(turn[0], x), np.outer(turn[1], y) + turn[2][:, None]
+        down = across[1] + along[1][:, None]
+        far = 2.2 + float(np.linalg.norm(center))  # The wall stands behind the person.
+        near = center[1] - floor < -far * 1.25 * np.minimum(down, -1e-4)
+        rows = np.flatnonzero(near.any(1))
+        if len(rows) == 0 or center[1] <= floor:
+            return wall
+        some = slice(int(rows[0]), int(rows[-1]) + 1)
+        t = (floor - center[1]) / np.minimum(down[some], -1e-4)
+        blend = np.clip((far * 1.25 - t) / (far * 0.35), 0, 1)
         t = np.minimum(t, 50)
-        at = (center + t[..., None] * direction)[..., [0, 2]]
-        light = _bilinear(shadow, at)
-        ground = self.floor * (0.92 + 0.04 * np.sin(9 * at[..., :1]) * (self.kind == "room"))
-        return wall + blend * (ground * light[..., None] - wall)
+        place = [center[i] + t * (across[i] + along[i][some, None]) for i in (0, 2)]
+        light = _bilinear(shadow, *place) * blend
+        if self.kind == "room":
+            light *= 0.92 + 0.04 * np.sin(9 * place[0])
+        else:
+            light *= 0.92
+        wall[some] *= (1 - blend)[..., None]
+        wall[some] += light[..., None] * self.floor
+        return wall
 
 
-def _bilinear(shadow: NDArray, at: NDArray) -> NDArray:
-    place = (at / GROUND_REACH + 1) / 2 * GROUND - 0.5
-    low = np.floor(place).astype(np.int64)
-    a, b = (place - low)[..., 0], (place - low)[..., 1]
-    x, y = (low[..., i].clip(0, GROUND - 2) for i in (0, 1))
-    value = (shadow[x, y] * (1 - a) + shadow[x + 1, y] * a) * (1 - b)
-    value = value + (shadow[x, y + 1] * (1 - a) + shadow[x + 1, y + 1] * a) * b
-    inside = ((place > 0) & (place < GROUND - 1)).all(-1)
-    return np.where(inside, value, 1.0)
+def _bilinear(shadow: NDArray, x: NDArray, z: NDArray) -> Float[NDArray, "h w"]:
+    """The share of light at places on the floor, 1 beyond the picture of shadows."""
+    row, column = ((p / GROUND_REACH + 1) * (GROUND / 2) - 0.5 for p in (x, z))
+    return np.asarray(
+        cv2.remap(
+            shadow,
+            column.astype(np.float32),
+            row.astype(np.float32),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(1.0,),
+        )
+    )
 
 
 def background(rng: np.random.Generator, kind: Kind | None = None) -> Background:

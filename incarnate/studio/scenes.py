@@ -47,7 +47,7 @@ def framed(
     extent = view.person.figure.scale
     match framing:
         case "full":
-            low, high = view.vertices.min(0), view.vertices.max(0)
+            low, high = view.box
             middle, reach = (low + high) / 2, float((high - low).max()) * 1.1
         case "upper":
             middle, reach = 0.45 * pelvis + 0.55 * head, 0.95 * extent

@@ -37,14 +37,14 @@ def _stool() -> tuple[Float[NDArray, "n 3"], Int[NDArray, "m 3"]]:
 SEAT_VERTICES, SEAT_FACES = _stool()
 
 
-def placed(
+def under(
     vertices: Float[NDArray, "v 3"], pelvis: Float[NDArray, "3"], floor: float
 ) -> Float[NDArray, "n 3"]:
     """The stool under the pelvis of somebody whose vertices these are, in the world."""
     flat = np.hypot(vertices[:, 0] - pelvis[0], vertices[:, 2] - pelvis[2])
     drop = pelvis[1] - vertices[:, 1]
-    under = drop[(flat < 0.11) & (drop > 0) & (drop < 0.3)]
-    top = pelvis[1] - (np.quantile(under, 0.97) if len(under) else 0.12)
+    sunk = drop[(flat < 0.11) & (drop > 0) & (drop < 0.3)]
+    top = pelvis[1] - (np.quantile(sunk, 0.97) if len(sunk) else 0.12)
     out = SEAT_VERTICES.copy()
     legs = out[:, 1] < -THICK - 1e-6
     out[legs, 1] = floor - top

@@ -7,13 +7,13 @@ over the samples that hit the person. `shading` says how, `exposure` does it.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from incarnate.body import retarget
@@ -27,7 +27,7 @@ from incarnate.studio.backgrounds import GROUND, GROUND_REACH, Background
 from incarnate.studio.exposure import carried, exposed
 from incarnate.studio.light import Light
 from incarnate.studio.people import Person
-from incarnate.studio.seat import SEAT_FACES, SEAT_VERTICES, placed
+from incarnate.studio.seat import SEAT_FACES, SEAT_VERTICES, under
 from incarnate.studio.shading import Setting, Shadow
 from incarnate.studio.shell import vertex_normals
 
@@ -49,6 +49,12 @@ class Posed:
     landmarks: Float[NDArray, "23 3"]
     """COCO's 17 keypoints, toes and heels."""
     floor: float
+
+    @cached_property
+    def box(self) -> Float[NDArray, "2 3"]:
+        """Least and greatest coordinates."""
+        columns = [self.vertices[:, k] for k in range(3)]
+        return np.array([[c.min() for c in columns], [c.max() for c in columns]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +79,7 @@ class Shot:
 
 
 HIDDEN = 0.14
+AT_ONCE = 16  # Frames whose bones are computed together.
 
 
 def posed(person: Person, motion: Motion, seated: Sequence[bool] = ()) -> Iterator[Posed]:
@@ -82,31 +89,45 @@ def posed(person: Person, motion: Motion, seated: Sequence[bool] = ()) -> Iterat
         joints = torch.from_numpy(shape.joints)
         own = retarget.pose_for(body, motion, joints)
         rest = torch.from_numpy(shape.vertices)
-        for k in range(len(motion)):
-            bones = body.bones(joints, own.pose[k], own.transl[k])
-            face = body.express(rest, own.expression[k])
-            sits = bool(seated) and seated[k]
-            yield _posed(person, motion.frames(k, k + 1), face, bones, sits)
+        for first in range(0, len(motion), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
+            bones = body.bones(joints, own.pose[some], own.transl[some])
+            faces = body.express(rest, own.expression[some])
+            marks = _landmarks(body, faces, bones)
+            for i in range(len(bones)):
+                k = first + i
+                sits = bool(seated) and seated[k]
+                yield _posed(person, motion.frames(k, k + 1), (faces[i], bones[i], marks[i]), sits)
 
 
-def _posed(person: Person, frame: Motion, face: Tensor, bones: Tensor, sits: bool) -> Posed:
+def _posed(
+    person: Person, frame: Motion, moved: tuple[Tensor, Tensor, Tensor], sits: bool
+) -> Posed:
+    face, bones, marks = moved
     body = person.figure.body
     joints = torch.from_numpy(person.figure.joints)
     whole = person.whole
     rest = whole.rest.copy()
     rest[: len(person.body_vertices)] = face.numpy()[person.body_vertices]
     vertices, normals = carried(whole, rest, bones[:, :3].numpy())
-    moved = (bones[:, :3, :3] @ joints[..., None])[..., 0] + bones[:, :3, 3]
+    placed = ((bones[:, :3, :3] * joints[:, None]).sum(-1) + bones[:, :3, 3]).numpy()
     places = np.full((55, 3), np.nan, np.float32)
     for name, j in body.smplx_joints.items():
-        places[retarget.INDEX[name]] = moved[j]
+        places[retarget.INDEX[name]] = placed[j]
     _place_seat(vertices, normals, places[0], sits)
+    return Posed(
+        person, frame, vertices, normals, places, marks.numpy(), float(vertices[:, 1].min())
+    )
+
+
+def _landmarks(
+    body: Anny, faces: Float[Tensor, "b v 3"], bones: Float[Tensor, "b j 4 4"]
+) -> Float[Tensor, "b 23 3"]:
     needed = _landmark_vertices(body)
-    skinned = torch.zeros_like(face)
+    skinned = torch.zeros_like(faces)
     weights, own = body.skin_weights[needed], body.skin_joints[needed]
-    skinned[needed] = skin(face[needed], weights, own, bones)
-    marks = body.landmarks(skinned).numpy()
-    return Posed(person, frame, vertices, normals, places, marks, float(vertices[:, 1].min()))
+    skinned[:, needed] = skin(faces[:, needed], weights, own, bones)
+    return body.landmarks(skinned)
 
 
 def _place_seat(vertices: NDArray, normals: NDArray, pelvis: NDArray, sits: bool) -> None:
@@ -115,7 +136,7 @@ def _place_seat(vertices: NDArray, normals: NDArray, pelvis: NDArray, sits: bool
     vertices[-count:] = pelvis
     if sits:
         worn = vertices[:-count]
-        vertices[-count:] = placed(worn, pelvis, float(worn[:, 1].min()))
+        vertices[-count:] = under(worn, pelvis, float(worn[:, 1].min()))
         normals[-count:] = vertex_normals(vertices[-count:], SEAT_FACES)
 
 
@@ -158,14 +179,18 @@ def setting(
     fine = camera.resized(camera.width * samples, camera.height * samples)
     vertices = torch.from_numpy(view.vertices)
     seen = rasterize(Mesh(vertices, torch.from_numpy(whole.faces), vertices), fine)
-    behind = background.seen(camera, view.floor, _ground_shadow(view, light))
+    shade = _ground_shadow(view, light) if background.floor is not None else _LIT
+    behind = background.seen(camera, view.floor, shade)
     return Setting(
         whole, view.vertices, view.normals, fine, light, _shadow(view, light), seen, behind
     )
 
 
+_LIT = np.ones((GROUND, GROUND), np.float32)
+
+
 def _shadow(view: Posed, light: Light) -> Shadow:
-    low, high = view.vertices.min(0), view.vertices.max(0)
+    low, high = view.box
     middle, reach = (low + high) / 2, float(np.linalg.norm(high - low))
     far = 12.0
     eye, target = (torch.from_numpy(p) for p in (middle + far * light.toward, middle))
@@ -187,18 +212,22 @@ def _keypoints(points: NDArray, camera: Camera, depth: NDArray) -> tuple[NDArray
 
 
 def _ground_shadow(view: Posed, light: Light) -> Float[NDArray, "g g"]:
-    """Share of light that reaches the floor, over GROUND_REACH metres about the person."""
-    v = view.vertices[::3]
-    up = v[:, 1] - view.floor
-    middle = np.zeros(3)
+    """Share of light that reaches the floor, over GROUND_REACH metres about the world's middle."""
+    x, y, z = view.vertices[::3].T
+    up = y - view.floor
     out = np.zeros((GROUND, GROUND), np.float32)
     slope = light.toward / max(float(light.toward[1]), 0.25)
-    for some, lean, blur, weight in ((up < 0.12, 0.0, 2.2, 1.0), (up > -1, 1.0, 1.6, 0.8)):
-        place = v[some][:, [0, 2]] - lean * up[some, None] * slope[[0, 2]] - middle[[0, 2]]
-        cell = ((place / GROUND_REACH + 1) / 2 * GROUND).astype(np.int64)
-        inside = ((cell >= 0) & (cell < GROUND)).all(1)
-        flat = np.bincount(cell[inside] @ [GROUND, 1], minlength=GROUND * GROUND)
-        dense = gaussian_filter((flat > 0).reshape(GROUND, GROUND).astype(np.float32), blur)
+    for some, lean, blur, weight in ((up < 0.12, 0.0, 2.2, 1.0), (slice(None), 1.0, 1.6, 0.8)):
+        row, column = (
+            ((p[some] - lean * up[some] * slope[i]) / GROUND_REACH + 1) * (GROUND / 2)
+            for p, i in ((x, 0), (z, 2))
+        )
+        inside = (np.abs(row - GROUND / 2) < GROUND / 2) & (
+            np.abs(column - GROUND / 2) < GROUND / 2
+        )
+        hit = np.zeros_like(out)
+        hit[row[inside].astype(np.int32), column[inside].astype(np.int32)] = 1
         strength = weight * (0.55 if lean == 0 else min(0.6, float(light.key.mean())))
+        dense = cv2.GaussianBlur(hit, (0, 0), blur, borderType=cv2.BORDER_REFLECT)
         out = np.maximum(out, 1.5 * strength * dense)
-    return 1 - np.clip(out, 0, 0.75)
+    return np.asarray(1 - np.clip(out, 0, 0.75), np.float32)

@@ -85,16 +85,20 @@ def joined(pieces: tuple[Piece, ...]) -> Whole:
         bones,
         weights,
         np.concatenate(
-            [*(p.shell.faces + s for p, s in zip(pieces, starts, strict=False)),
-             SEAT_FACES + starts[-1]]
+            [
+                *(p.shell.faces + s for p, s in zip(pieces, starts, strict=False)),
+                SEAT_FACES + starts[-1],
+            ]
         ),  # fmt: skip
         np.concatenate([*(p.uvs for p in pieces), np.zeros((seat_faces, 3, 2), np.float32)]),
         np.concatenate([*textures, np.array([SEAT_COLOR], np.uint8)]),
         np.concatenate(table),
         np.concatenate([*labels, np.zeros(seat_faces, np.uint8)]),
         np.concatenate(
-            [*(np.full(len(p.shell.faces), p.gloss, np.float32) for p in pieces),
-             np.full(seat_faces, 0.1, np.float32)]
+            [
+                *(np.full(len(p.shell.faces), p.gloss, np.float32) for p in pieces),
+                np.full(seat_faces, 0.1, np.float32),
+            ]
         ),  # fmt: skip
         np.concatenate([*normals, nothing]).astype(np.float32),
         np.concatenate([own, np.zeros(seats, bool)]),
