@@ -66,9 +66,9 @@ class Anatomy:
 
 def anatomy(body: Anny, rest: Float[Tensor, "v 3"]) -> Anatomy:
     """The anatomy of a body's vertices."""
-    roles = _roles(body)
-    segments_of_joint = np.array([_segment(role) for role in roles])
-    left_of_joint = np.array([role.startswith("left") for role in roles])
+    own = roles(body)
+    segments_of_joint = np.array([_segment(role) for role in own])
+    left_of_joint = np.array([role.startswith("left") for role in own])
     main = body.skin_joints.gather(1, body.skin_weights.argmax(1, keepdim=True))[:, 0].numpy()
     segments = segments_of_joint[main]
     points = rest.numpy().astype(np.float64)
@@ -285,13 +285,24 @@ def vertex_normals(
     return torch.nn.functional.normalize(total, dim=1)
 
 
-def _roles(body: Body) -> list[str]:
+def roles(body: Body) -> list[str]:
     """The SMPL-X joint that each own joint belongs to: its own or its nearest ancestor's."""
     own = {joint: name for name, joint in body.smplx_joints.items()}
-    roles: list[str] = []
+    found: list[str] = []
     for joint, parent in enumerate(body.parents.tolist()):
-        roles.append(own.get(joint, roles[parent] if parent >= 0 else "pelvis"))
-    return roles
+        found.append(own.get(joint, found[parent] if parent >= 0 else "pelvis"))
+    return found
+
+
+def covered(where: Anatomy, worn: Outfit) -> Float[ndarray, " v"]:
+    """1 where cloth covers a vertex, by the outfit."""
+    cloth = (where.segments == TORSO).astype(float)
+    arm, leg = where.segments == ARM, where.segments == LEG
+    cloth[arm] = where.along[arm] < worn.sleeve
+    cloth[leg] = where.along[leg] < worn.hem
+    cloth[where.segments == FOOT] = worn.shod
+    cloth[where.fixed >= 0] = 0
+    return cloth
 
 
 def _segment(role: str) -> int:

@@ -83,7 +83,7 @@ def shaped_clothes(
     to the smooth surface, far outwards if need be, inwards by a few millimetres at most.
     """
     points = (rest + offsets).numpy().astype(np.float64)
-    cloth = _worn(where, worn)
+    cloth = garments.covered(where, worn)
     mean = averaging(faces, len(points))
     smooth = points.copy()
     sweeps = np.where(where.segments == garments.FOOT, 40, 12) * (cloth > 0)
@@ -256,14 +256,3 @@ def sealed(discs: Discs, points: Anatomy) -> Discs:
     inner = torch.tensor(points.fixed >= garments.LABELS.index("teeth"))
     log_scales = discs.log_scales - 0.3 * inner[:, None].float()
     return replace(discs, log_scales=log_scales)
-
-
-def _worn(where: Anatomy, worn: Outfit) -> Float[ndarray, " v"]:
-    """1 where cloth covers a vertex, by the outfit."""
-    cloth = (where.segments == garments.TORSO).astype(float)
-    arm, leg = where.segments == garments.ARM, where.segments == garments.LEG
-    cloth[arm] = where.along[arm] < worn.sleeve
-    cloth[leg] = where.along[leg] < worn.hem
-    cloth[where.segments == garments.FOOT] = worn.shod
-    cloth[where.fixed >= 0] = 0
-    return cloth
