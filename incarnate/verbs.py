@@ -143,8 +143,9 @@ class Evaluate:
     output: Output = Path("out/eval")
     """The folder for metrics.json, report.html and what is kept to go on after a stop."""
     suite: str = "photos"
-    """What is measured. Photos needs one photo a person and no ground truth; views4 compares four
-    views with the exact truth of people that the studio draws."""
+    """What to measure. photos: what one photo can tell, without ground truth; views4: four views
+    with the exact truth of people that the studio draws; reenact: talking films of theirs, driven
+    by the true motion; talk: lips, identity and hands while a sentence is said."""
     photos: Path | None = None
     """A folder of photos, or one like openpeople's, or one photo; else the package openpeople."""
     quality: Literal["tiny", "draft", "normal", "high"] = "draft"

@@ -83,15 +83,19 @@ def _people(
     report: Report,
 ) -> list[Subject]:
     """Whom the suite is about."""
-    if suite == "photos":
+    if suite == "photos" or suite == "talk" and photos is not None:
         return subjects(photos)[:limit]
     if photos is not None:
         raise ValueError(f"the suite {suite} draws its own people; leave --photos out")
     if any(method.endswith(".avatar") for method in methods):
-        raise ValueError(f"the suite {suite} makes its avatars itself; name methods, no .avatar")
-    from incarnate.evaluate import views4
+        hint = ", or the avatar's photo with --photos" if suite == "talk" else ", no .avatar"
+        raise ValueError(f"the suite {suite} makes its avatars itself; name methods{hint}")
+    from incarnate.evaluate import reenact, talk, views4
 
     report.stage("drawing people")
+    folder = out / "cache" / "people"
+    if suite != "views4":
+        return (reenact if suite == "reenact" else talk).subjects(limit, folder)
     return views4.subjects(limit, out / "cache" / "people")
 
 
