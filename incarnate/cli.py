@@ -90,6 +90,7 @@ def _run(verb: Verb) -> int:
 
 def _create(verb: Create) -> None:
     from incarnate.io.runs import check_output, file_hash, open_run
+    from incarnate.methods.parts import checked
 
     if verb.output.suffix != ".avatar":
         raise ValueError(f"the output {verb.output} must end in .avatar")
@@ -102,6 +103,7 @@ def _create(verb: Create) -> None:
         "quality": verb.quality,
         "person": verb.person,
         "seed": verb.seed,
+        "without": ",".join(checked(verb.without)),
     }
     run = open_run(verb.output, settings, verb.resume)
     with reporter(verb.quiet) as report:
@@ -110,7 +112,7 @@ def _create(verb: Create) -> None:
 
         try:
             avatar = from_photo(
-                verb.photo, verb.quality, verb.person, verb.seed, model, report, run
+                verb.photo, verb.quality, verb.person, verb.seed, model, report, run, verb.without
             )
             avatar.save(verb.output)
         except ValueError:
@@ -177,22 +179,24 @@ def _talk(verb: Talk) -> None:
 
 
 def _evaluate(verb: Evaluate) -> None:
-    from incarnate.evaluate.command import compare, evaluate
+    from incarnate.evaluate.ablation import expanded
+    from incarnate.evaluate.command import Named, compare, evaluate
 
     if verb.compare is not None:
         if verb.methods:
             raise ValueError("--compare takes two earlier runs and no method")
         sys.stdout.write(compare(*verb.compare, verb.output))
         return _wrote(verb.output / "compare.html")
-    if not verb.methods:
+    methods = verb.methods
+    if not methods:
         raise ValueError("name what to measure: one-shot, symmetric, projected, average, an avatar")
     counts = (verb.subjects, verb.workers)
     with reporter(verb.quiet) as report:
         report.stage("getting ready")
         summary = evaluate(
-            verb.methods,
+            expanded(methods) if verb.ablate else methods,
             verb.suite,
-            verb.photos,
+            Named(verb.photos, verb.makehuman, verb.data),
             verb.output,
             verb.quality,
             counts,

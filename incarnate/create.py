@@ -1,9 +1,10 @@
 """Photo to avatar: reading, perception, tracking, method."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, assert_never, cast, get_args
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from incarnate.methods.one_shot_one_talk import (
     pictures_of,
     window,
 )
+from incarnate.methods.parts import Part, checked
 from incarnate.perception.keypoints import Keypoints, choose, keypoints
 from incarnate.perception.landmarkers import Perception
 from incarnate.perception.segment import Matte, given_matte, matte, onnx_matte
@@ -38,6 +40,21 @@ MOST_PIXELS = 3_000_000  # Of the photo: beyond this nothing is gained but time 
 
 Method = Literal["one-shot", "symmetric", "projected", "average"]
 """One Shot, One Talk, and the baselines it is measured against."""
+LESS = ":no-"
+
+
+def parsed(name: str) -> tuple[Method, tuple[Part, ...]]:
+    """A method as `evaluate` names it: `one-shot`, or `one-shot:no-teeth,no-lining` without parts.
+
+    ValueError for a method or a part that there is not.
+    """
+    bare, less, parts = name.partition(LESS)
+    if bare not in get_args(Method):
+        raise ValueError(f"{bare!r} is no method; give {', '.join(get_args(Method))}")
+    without = checked(parts.split(",no-")) if less else ()
+    if without and bare not in ("one-shot", "symmetric"):
+        raise ValueError(f"{bare} has no parts to leave out; one-shot and symmetric have")
+    return cast(Method, bare), without
 
 
 def from_photo(
@@ -48,9 +65,13 @@ def from_photo(
     matting_model: Path | None,
     report: Report,
     run: Run | None = None,
+    without: Iterable[str] = (),
 ) -> Avatar:
-    """The avatar of one person in a photo; as `Avatar.from_photo`; `run` keeps stages to resume."""
-    config = replace(PRESETS[quality], seed=seed)
+    """The avatar of one person in a photo; as `Avatar.from_photo`; `run` keeps stages to resume.
+
+    `without` names parts of the method to leave out.
+    """
+    config = replace(PRESETS[quality], seed=seed).leaving_out(without)
     body = Anny.load()
 
     def capture() -> dict[str, Tensor]:
@@ -116,6 +137,8 @@ def from_capture(
             assert_never(method)
     name = "one-shot-one-talk" if method == "one-shot" else method
     meta = {"method": name, "quality": quality, "seed": config.seed} | about
+    if config.without:
+        meta["without"] = list(config.without)
     return Avatar(surface, drive, pictures.full.camera, meta, kept.get("surroundings"))
 
 

@@ -31,6 +31,8 @@ class Create:
     """Continue where a stopped run left off, if there was one."""
     matting_model: Path | None = None
     """An ONNX matting model to cut the person out with, instead of the built-in way."""
+    without: tuple[str, ...] = ()
+    """Parts of the method to leave out, to see what they do. A wrong name lists them all."""
     quiet: Quiet = False
     """Say nothing but errors."""
 
@@ -139,16 +141,23 @@ class Evaluate:
     """Measure how good a method, or an avatar, is; or compare two measurements."""
 
     methods: Positional[tuple[str, ...]] = ()
-    """One or more of one-shot, symmetric, projected, average (the baselines), or .avatar files."""
+    """One or more of one-shot, symmetric, projected, average (the baselines), or .avatar files.
+    one-shot:no-ssim,no-teeth is the method without these parts."""
     output: Output = Path("out/eval")
     """The folder for metrics.json, report.html and what is kept to go on after a stop."""
     suite: str = "photos"
-    """What to measure. photos: what one photo can tell, without ground truth; views4: four views
-    with the exact truth of people that the studio draws; reenact: talking films of theirs, driven
-    by the true motion; talk: lips, identity and hands while a sentence is said."""
+    """What is measured. Photos needs one photo a person and no ground truth; views4 compares four
+    views with the exact truth of people that the studio draws."""
     photos: Path | None = None
     """A folder of photos, or one like openpeople's, or one photo; else the package openpeople."""
     quality: Literal["tiny", "draft", "normal", "high"] = "draft"
+    makehuman: Path | None = None
+    """A MakeHuman assets folder: people outside the body model then wear its clothes and hair."""
+    data: Path | None = None
+    """A data set of your own: THuman2.0 for views4, People-Snapshot for reenact, ActorsHQ for
+    photos, Casual Conversations for photos and talk."""
+    ablate: Switch = False
+    """Measure each method also without each of its parts, for a table of what they are worth."""
     """At which avatars are made."""
     subjects: int | None = None
     """Only the first so many people."""

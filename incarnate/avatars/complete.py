@@ -8,7 +8,7 @@ the gap between that guess and the photo, carried smoothly over the border so th
 (`_healed`). All of it at rest, in Lab.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,17 +42,28 @@ class Seen:
 
 
 def completed(
-    where: Anatomy, labels: Int[ndarray, " n"], seen: Seen, rng: np.random.Generator
+    where: Anatomy,
+    labels: Int[ndarray, " n"],
+    seen: Seen,
+    rng: np.random.Generator,
+    without: Collection[str] = (),
 ) -> Float[ndarray, "n 3"]:
-    """A colour in [0, 1] for every point; where the photo is sure, the photo's."""
+    """A colour in [0, 1] for every point; where the photo is sure, the photo's.
+
+    `without` names steps to leave out: course, texture, strands, healing, hollows, known-colors.
+    """
     lab = to_lab(seen.rgb)
     guess = np.zeros_like(lab)
     for label in np.unique(labels):
         for mine, sources in _groups(where, lab, labels, seen.confidence, int(label)):
-            guess[mine] = _guess(where, lab, mine, sources, int(label), rng)
-    guess = _fixed(guess, labels, where, lab, seen.confidence)
-    healed = _healed(guess, lab, where, labels, seen.confidence)
-    healed[:, 0] -= _shade(where, labels)
+            guess[mine] = _guess(where, lab, mine, sources, int(label), rng, without)
+    if "known-colors" not in without:
+        guess = _fixed(guess, labels, where, lab, seen.confidence)
+    healed = guess
+    if "healing" not in without:
+        healed = _healed(guess, lab, where, labels, seen.confidence)
+    if "hollows" not in without:
+        healed[:, 0] -= _shade(where, labels)
     mixed = healed + seen.confidence[:, None] * (lab - healed)
     return from_lab(mixed)
 
@@ -126,7 +137,7 @@ _KIN = {  # By the first of the segments coloured together: where else their ski
 }
 
 
-def _guess(where, lab, mine, sources, label: int, rng) -> Float[ndarray, "m 3"]:
+def _guess(where, lab, mine, sources, label: int, rng, without) -> Float[ndarray, "m 3"]:
     near = np.isin(where.segments[sources], where.segments[mine]).any()
     if sources.sum() < 20 or not near:
         default = DEFAULTS.get(LABELS[label])
@@ -134,8 +145,12 @@ def _guess(where, lab, mine, sources, label: int, rng) -> Float[ndarray, "m 3"]:
         color = np.array(default) if default else _lit(lab[known])
         return np.tile(color, (mine.sum(), 1))
     course, rows = _course(where, lab, sources)
+    if "course" in without:
+        course, rows = np.median(lab[sources], axis=0)[None], rows[:1]
     low = _at(course, rows, _row(where)[mine])
     residual = lab[sources] - _at(course, rows, _row(where)[sources])
+    if ("strands" if label == HAIR else "texture") in without:
+        return low
     if label == HAIR:
         return low + _strands(where, residual, mine, sources, rng)
     gain = 0.15 if label == SKIN else 0.8

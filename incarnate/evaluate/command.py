@@ -2,10 +2,12 @@
 
 import os
 import platform
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from incarnate.create import Quality
+from incarnate.evaluate import ablation
 from incarnate.evaluate.figures import Evaluation
 from incarnate.evaluate.jobs import (
     MAKERS,
@@ -20,6 +22,16 @@ from incarnate.evaluate.report import table, write_comparison, write_report
 from incarnate.evaluate.runner import run
 from incarnate.progress import Report
 
+
+@dataclass(frozen=True)
+class Named:
+    """What the user has, by folder (or one photo)."""
+
+    photos: Path | None = None
+    makehuman: Path | None = None
+    data: Path | None = None
+
+
 ANGLES = (15.0, -15.0)
 """Degrees from the camera at which photos are held out."""
 
@@ -27,7 +39,7 @@ ANGLES = (15.0, -15.0)
 def evaluate(
     methods: tuple[str, ...],
     suite: str,
-    photos: Path | None,
+    named: Named,
     out: Path,
     quality: Quality,
     counts: tuple[int | None, int],
@@ -45,7 +57,7 @@ def evaluate(
     limit, workers = counts
     if (limit is not None and limit < 1) or workers < 1:
         raise ValueError("--subjects and --workers are at least 1")
-    people = _people(suite, photos, limit, methods, out, report)
+    people = _people(suite, named, limit, methods, out, report)
     if any(method.endswith(".avatar") for method in methods) and len(people) != 1:
         raise ValueError(
             f"an avatar is measured against its own photo, but {len(people)} subjects are named; "
@@ -71,32 +83,29 @@ def evaluate(
     write_report(evaluation, cache, out / "report.html")
     if all(row.failure is not None for row in rows):
         raise ValueError(f"no avatar could be measured; the first says: {rows[0].failure}")
-    return table(evaluation)
+    parts = ablation.table(evaluation)
+    return table(evaluation) + (f"\n{parts}" if parts else "")
 
 
 def _people(
     suite: str,
-    photos: Path | None,
+    named: Named,
     limit: int | None,
     methods: tuple[str, ...],
     out: Path,
     report: Report,
 ) -> list[Subject]:
     """Whom the suite is about."""
-    if suite == "photos" or suite == "talk" and photos is not None:
-        return subjects(photos)[:limit]
-    if photos is not None:
+    if suite == "photos":
+        return subjects(named.photos)[:limit]
+    if named.photos is not None:
         raise ValueError(f"the suite {suite} draws its own people; leave --photos out")
     if any(method.endswith(".avatar") for method in methods):
-        hint = ", or the avatar's photo with --photos" if suite == "talk" else ", no .avatar"
-        raise ValueError(f"the suite {suite} makes its avatars itself; name methods{hint}")
-    from incarnate.evaluate import reenact, talk, views4
+        raise ValueError(f"the suite {suite} makes its avatars itself; name methods, no .avatar")
+    from incarnate.evaluate import views4
 
     report.stage("drawing people")
-    folder = out / "cache" / "people"
-    if suite != "views4":
-        return (reenact if suite == "reenact" else talk).subjects(limit, folder)
-    return views4.subjects(limit, out / "cache" / "people")
+    return views4.subjects(limit, out / "cache" / "people", named.makehuman)
 
 
 def compare(a: Path, b: Path, out: Path) -> str:

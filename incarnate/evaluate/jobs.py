@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import get_args
 
-from incarnate.create import Method, Quality
+from incarnate.create import LESS, Quality, parsed
 from incarnate.io.runs import file_hash
 
-SUITES = ("photos", "views4", "reenact", "talk")
+SUITES = ("photos", "views4")
+LATER = ("reenact", "talk")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 PHOTO, SHEET = "amateur_posture.jpg", "character_sheet.jpg"
 MAKERS = ("avatars", "body", "methods", "perception", "render", "scene")
@@ -22,8 +22,7 @@ JUDGES = (
     "metrics",
     *(f"evaluate/{name}.py" for name in ("likeness", "photos", "turned", "views4")),
 )
-JUDGES += ("evaluate/wholeness.py", "studio", "speech", "weights.py")
-JUDGES += tuple(f"evaluate/{name}.py" for name in ("aligner", "driven", "reenact", "talk"))
+JUDGES += ("evaluate/wholeness.py", "studio")
 """Whatever decides what is found of it."""
 
 
@@ -34,6 +33,8 @@ class Subject:
     name: str
     photo: Path
     sheet: Path | None
+    source: Path | None = None
+    """The folder of others that the truth comes from: MakeHuman's assets, or a data set's."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Job:
         kept = json.loads(text)
         person = kept["subject"]
         sheet = person["sheet"] and Path(person["sheet"])
-        subject = Subject(person["name"], Path(person["photo"]), sheet)
+        source = person["source"] and Path(person["source"])
+        subject = Subject(person["name"], Path(person["photo"]), sheet, source)
         lists = {"subject": subject, "angles": tuple(kept["angles"]), "cache": Path(kept["cache"])}
         return Job(**(kept | lists | {"lpips": kept["lpips"] and Path(kept["lpips"])}))
 
@@ -105,17 +107,21 @@ def subjects(photos: Path | None) -> list[Subject]:
 
 def check_suite(suite: str) -> None:
     """ValueError if there is no such suite."""
+    if suite in LATER:
+        raise ValueError(f"the suite {suite} is not built yet; there is {', '.join(SUITES)} so far")
     if suite not in SUITES:
         raise ValueError(f"there is no suite {suite!r}; there is {', '.join(SUITES)}")
 
 
 def check_method(method: str) -> None:
     """ValueError or OSError if this is neither a method nor an avatar."""
-    known = get_args(Method)
-    if method in known:
-        return
     if not method.endswith(".avatar"):
-        raise ValueError(f"{method!r} is no method; give {', '.join(known)} or a .avatar file")
+        try:
+            parsed(method)
+        except ValueError as error:
+            others = "" if LESS in method else " or a .avatar file"
+            raise ValueError(f"{error}{others}") from None
+        return
     if not Path(method).is_file():
         raise FileNotFoundError(f"{method} does not exist; name an avatar that `create` made")
 

@@ -13,7 +13,6 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import safetensors.torch
@@ -23,7 +22,7 @@ from torch import Tensor
 
 from incarnate.avatar import Avatar
 from incarnate.body.anny import Anny
-from incarnate.create import PRESETS, Method, captured, from_capture
+from incarnate.create import PRESETS, captured, from_capture, parsed
 from incarnate.evaluate import turned, wholeness
 from incarnate.evaluate.figures import Better, Figure, Row, Stage
 from incarnate.evaluate.jobs import Job, keyed
@@ -95,8 +94,9 @@ def made_avatar(job: Job, body: Anny, watch: Stopwatch) -> tuple[Avatar, list[St
 
 
 def _made(job: Job, kept: dict[str, Tensor], body: Anny, report: Report) -> Avatar:
-    method = cast(Method, job.method)  # Checked before the job was made.
-    return from_capture(method, job.quality, PRESETS[job.quality], kept, body, report)
+    method, without = parsed(job.method)
+    config = PRESETS[job.quality].leaving_out(without)
+    return from_capture(method, job.quality, config, kept, body, report)
 
 
 def _captured(job: Job, photo: Path, key: str, body: Anny) -> tuple[dict[str, Tensor], list[Stage]]:

@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from incarnate.evaluate import ablation
 from incarnate.evaluate.figures import Evaluation, Figure, Row, Stage
 from incarnate.io.runs import replacing
 from incarnate.metrics import Interval, paired
 
-HEADLINE = ("psnr, held out 15°", "psnr", "sync confidence")
+HEADLINE = ("psnr, held out 15°", "psnr")
 """What subjects are ordered by, worst first: the first of these that a row has."""
 PICTURES = {
-    "film.jpg": "Frames of the film: the truth above, the avatar beneath",
-    "close.jpg": "Face and hands: the truth above, the avatar beneath",
-    "talk.jpg": "The film that lips and face are judged by",
-    "hands.jpg": "The film in which hands are looked for",
     "views.jpg": "Front, left, back and right: the truth above, the avatar beneath",
     "contact.jpg": "Photo; four sides, four poses; the head, three sides and four moods",
     "turntable.jpg": "Once round",
@@ -71,6 +68,7 @@ def write_report(evaluation: Evaluation, cache: Path, path: Path) -> None:
         f"<div class=card>{_times(evaluation)}</div>",
         "<h2>Subjects, worst first</h2>",
         *(_card(row, cache) for row in ordered(evaluation.rows)),
+        *ablation.page(evaluation),
     ]
     _write("incarnate evaluate", body, path)
 

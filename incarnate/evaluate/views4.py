@@ -4,8 +4,8 @@ An avatar is made of one front picture. Posed by the true pose, it is drawn from
 sides and behind, and compared with the truth there. What one picture cannot tell is given: size and
 place, by one scale and one shift that bring the avatar's joints onto the true ones.
 
-Every second person has a shape from outside the body model ("outside"): the others flatter whoever
-fits that model.
+Every second person has a shape from outside the body model ("outside"), and MakeHuman's clothes and
+hair where a folder of them is named: the others flatter whoever fits that model.
 """
 
 import math
@@ -40,6 +40,7 @@ from incarnate.render import rasterize, shade
 from incarnate.scene import Mesh
 from incarnate.studio.backgrounds import Background, background
 from incarnate.studio.light import Light, light
+from incarnate.studio.mhclo import dressed, wardrobe
 from incarnate.studio.people import Person, person
 from incarnate.studio.scenes import framed
 from incarnate.studio.shots import Posed, Shot, posed, shot
@@ -50,23 +51,36 @@ SEED = 4  # Of the people.
 PHOTO_SIDE, VIEW_SIDE = 1024, 512  # Pixels.
 DISPLACEMENT = 0.01  # Metres by which shapes stray from the body model, one deviation.
 HALVES = ("inside", "outside")
+VEILS = ("bob01", "bob02")
+"""Cuts whose fringe hides half the face where its texture's gaps are not drawn."""
+BARE = (
+    "outside the body model by displacement only: clothes and hair are the studio's own; name a "
+    "MakeHuman assets folder with --makehuman"
+)
 PIXELS, TRUTH = "torchmetrics 1.9 over the picture, on white", "against the studio's exact truth"
 
 
-def subjects(count: int | None, folder: Path) -> list[Subject]:
-    """People of the studio, and their front pictures, drawn where they are not there yet."""
+def subjects(count: int | None, folder: Path, makehuman: Path | None = None) -> list[Subject]:
+    """People of the studio, and their front pictures, drawn where they are not there yet.
+
+    Those outside the body model wear clothes and hair of `makehuman`, if it is named; ValueError
+    if it holds none.
+    """
+    if makehuman is not None:
+        wardrobe(makehuman)
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{HALVES[i % 2]}-{i:03d}" for i in range(count or NUM_SUBJECTS)]
     found = []
     for name in names:
-        photo = folder / f"{name}.png"
+        assets = makehuman if name.startswith("outside") else None
+        photo = folder / f"{name}.png" if assets is None else folder / f"{name}-makehuman.png"
         if not photo.exists():
             rng = _rng(name, 1)
             behind = background(rng)
-            picture = _taken(_posed(name), 0.0, PHOTO_SIDE, _light(name), behind)
+            picture = _taken(_posed(name, assets), 0.0, PHOTO_SIDE, _light(name), behind)
             with replacing(photo) as part:
                 Image.fromarray(picture.rgb).save(part, "PNG")
-        found.append(Subject(name, photo, None))
+        found.append(Subject(name, photo, None, assets))
     return found
 
 
@@ -75,7 +89,7 @@ def measure(job: Job) -> Row:
     watch, notes = Stopwatch(), []
     avatar, made = made_avatar(job, Anny.load(), watch)
     watch.stage("views")
-    found, pictures = figures(avatar, job.subject.name, job.lpips, notes)
+    found, pictures = figures(avatar, job.subject, job.lpips, notes)
     strip(pictures, job.folder / "views.jpg", 720)
     wholeness.turntable(avatar).save(job.folder / "turntable.jpg", quality=82)
     watch.close()
@@ -90,10 +104,12 @@ def measure(job: Job) -> Row:
 
 
 def figures(
-    avatar: Avatar, name: str, lpips: Path | None, notes: list[str]
+    avatar: Avatar, who: Subject, lpips: Path | None, notes: list[str]
 ) -> tuple[list[Figure], list[Tensor]]:
     """Means over the four views, and true and own pictures of each, one above the other."""
-    truth = _posed(name)
+    name, truth = who.name, _posed(who.name, who.source)
+    if name.startswith("outside") and who.source is None:
+        notes.append(BARE)
     drive, place = _brought(avatar, truth)
     judge = None if lpips is None else perceptual.Lpips(lpips)
     if judge is None:
@@ -176,13 +192,17 @@ def _normals(avatar: Avatar, drive: Drive, camera: Camera) -> Float[Tensor, "h w
 
 
 @cache
-def _posed(name: str) -> Posed:
-    return next(posed(_person(name), pose_preset("stand")))
+def _posed(name: str, makehuman: Path | None) -> Posed:
+    return next(posed(_person(name, makehuman), pose_preset("stand")))
 
 
-def _person(name: str) -> Person:
+def _person(name: str, makehuman: Path | None) -> Person:
     half, number = name.split("-")
     who = person((SEED, int(number)))
+    if makehuman is not None:
+        clothes = wardrobe(makehuman)
+        cuts = tuple(cut for cut in clothes.hair if cut.stem not in VEILS)
+        who = dressed(who, replace(clothes, hair=cuts or clothes.hair), _rng(name, 3))
     return who if half == "inside" else who.displaced(DISPLACEMENT, _rng(name, 0))
 
 

@@ -28,14 +28,6 @@ def _measured(job: Job) -> Row:
             from incarnate.evaluate.views4 import measure
 
             return measure(job)
-        case "reenact":
-            from incarnate.evaluate.reenact import measure
-
-            return measure(job)
-        case "talk":
-            from incarnate.evaluate.talk import measure
-
-            return measure(job)
         case other:
             raise ValueError(f"there is no suite {other!r}")
 

@@ -5,7 +5,9 @@ here `complete` stands in for them and answers from the photo alone (see
 `incarnate.avatars.complete`).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,9 +15,9 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from incarnate.avatars import garments, hair, mouth, tailor
+from incarnate.avatars import drapery, garments, hair, mouth, tailor
 from incarnate.avatars.color import to_lab
-from incarnate.avatars.complete import Completion, Seen, completed
+from incarnate.avatars.complete import Completion, Seen, completed, nearest
 from incarnate.avatars.surface import (
     Discs,
     Drive,
@@ -39,6 +41,7 @@ from incarnate.fit import (
     fit_silhouette,
     observed,
 )
+from incarnate.methods.parts import Part, checked
 from incarnate.perception.track import Track
 from incarnate.progress import Report
 from incarnate.scene import Mesh
@@ -60,6 +63,21 @@ class OneShot:
     appearance: AppearanceWeights = AppearanceWeights()
     seed: int = 0
     """Same photo, seed and machine: same avatar."""
+    without: tuple[Part, ...] = ()
+    """Parts left out, to see what they are worth; set by `leaving_out`."""
+
+    def leaving_out(self, names: Iterable[str]) -> "OneShot":
+        """These settings without some parts (`incarnate.methods.parts`). ValueError for others."""
+        without = checked(names)
+        hold, fit = self.silhouette, self.appearance
+        hold = hold if "mesh-laplacian" not in without else replace(hold, laplacian_weight=0.0)
+        hold = hold if "stiffness" not in without else replace(hold, offset_weight=0.0)
+        fit = fit if "ssim" not in without else replace(fit, ssim_weight=0.0)
+        fit = fit if "alpha" not in without else replace(fit, alpha_weight=0.0)
+        fit = fit if "coupling" not in without else replace(fit, coupling_weight=0.0)
+        fit = fit if "laplacian" not in without else replace(fit, laplacian_weight=0.0)
+        fit = fit if "anisotropy" not in without else replace(fit, isotropic=True)
+        return replace(self, silhouette=hold, appearance=fit, without=without)
 
 
 HAND_ROOM = 0.07  # Metres around a hand in the picture within which clothes are not let out.
@@ -108,12 +126,16 @@ def one_shot_one_talk(
     pictures: Pictures,
     body: Anny,
     report: Report,
-    complete: Completion = completed,
+    complete: Completion | None = None,
 ) -> SurfaceAvatar:
     """The avatar of the person in the pictures, whom `track` has fitted with the body.
 
-    `complete` answers for what they do not show.
+    `complete` answers for what they do not show, instead of the method's own completion.
     """
+    without = config.without
+    if complete is None:
+        own = partial(completed, without=without)
+        complete = nearest if "completion" in without else own
     rng = torch.Generator().manual_seed(config.seed)
     rest = body.shaped(track.betas)
     drive = Drive(track.expression, track.pose, track.transl)
@@ -121,28 +143,27 @@ def one_shot_one_talk(
     where = garments.anatomy(body, rest)
 
     report.stage("silhouette")
-    offsets = let_out(config, track, pictures, body, where, bones, report)
-    offsets = offsets + teeth(track, pictures, body, bones)
+    offsets = torch.zeros_like(rest)
+    if "silhouette" not in without:
+        offsets = let_out(config, track, pictures, body, where, bones, report)
+    if "teeth" not in without:
+        offsets = offsets + teeth(track, pictures, body, bones)
     weights = dense_weights(body)
     discs = scatter(config, body, rest + offsets, where, track, rng)
 
     report.stage("completion")
     draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
-    first = look(draft, drive, where, pictures, track)
-    worn = garments.outfit(first.points, first.lab, first.confidence)
-    offsets = tailor.shaped_clothes(rest, offsets, body.faces, where, worn)
-    hanging = garments.hanging(where, worn.hair_end)
-    offsets = hair.curtain(rest, offsets, body.faces, hanging, where.scalp)
-    weights = tailor.hung(weights, body, where)
-    head = body.smplx_joints["head"]
-    weights = hair.hung(weights, body.faces, head, where.points[:, 1], hanging, where.scalp)
+    offsets, weights = dressed(config, draft, drive, where, pictures, track)
+    discs = scatter(config, body, rest + offsets, where, track, rng)
     draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
     again = look(draft, drive, where, pictures, track)
     points = again.points
-    labels, seen = believed(again)
+    labels, seen = believed(again, "trust" not in without)
     colors = complete(points, labels, seen, np.random.default_rng(config.seed))
     discs = replace(discs, colors=torch.tensor(colors).float(), labels=torch.tensor(labels))
     discs = tailor.sealed(discs, points)
+    if "refinement" in without:
+        return SurfaceAvatar(body, track.betas, offsets, weights, discs)
 
     report.stage("appearance")
     return refine(
@@ -150,10 +171,50 @@ def one_shot_one_talk(
         SurfaceAvatar(body, track.betas, offsets, weights, discs),
         drive,
         pictures,
-        tailor.freedom(points, labels, seen.confidence),
+        free(points, labels, seen, config),
         rng,
         report,
     )
+
+
+def dressed(
+    config: OneShot,
+    draft: SurfaceAvatar,
+    drive: Drive,
+    where: garments.Anatomy,
+    pictures: Pictures,
+    track: Track,
+) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "v j"]]:
+    """Offsets and skinning weights of clothes and hair, shaped where the photo does not show."""
+    body, rest, offsets = draft.body, draft.rest, draft.vertex_offsets
+    first = look(draft, drive, where, pictures, track)
+    worn = garments.outfit(first.points, first.lab, first.confidence)
+    offsets = drapery.thickened(offsets, body.faces, where, worn)
+    if "clothes" not in config.without:
+        offsets = tailor.shaped_clothes(rest, offsets, body.faces, where, worn)
+    offsets = drapery.shod(rest, offsets, where, worn)
+    weights = tailor.hung(draft.weights, body, where)
+    bones = body.bones(draft.joints, drive.pose, drive.transl)
+    bare = skinned(rest, draft.weights, bones)
+    if drapery.is_skirt(bare, offsets, where, worn, pictures.full.camera, pictures.full.alpha):
+        offsets = drapery.skirted(rest, offsets, where, worn)
+        weights = drapery.skirt_weights(weights, rest + offsets, body, where, worn)
+    hanging = garments.hanging(where, worn.hair_end)
+    if "hanging-hair" not in config.without:
+        offsets = hair.curtain(rest, offsets, body.faces, hanging, where.scalp)
+    head = body.smplx_joints["head"]
+    if "hanging-hair" not in config.without:
+        weights = hair.hung(weights, body.faces, head, where.points[:, 1], hanging, where.scalp)
+    return offsets, weights
+
+
+def free(points, labels, seen: Seen, config: OneShot) -> Freedom:
+    """How far discs may follow the photo; without `freedom`, all as far as what it shows best."""
+    bounds = tailor.freedom(points, labels, seen.confidence)
+    if "freedom" not in config.without:
+        return bounds
+    widest = (getattr(bounds, f.name) for f in fields(Freedom))
+    return Freedom(*(bound.max().expand_as(bound) for bound in widest))
 
 
 def let_out(config, track: Track, pictures: Pictures, body: Anny, where, bones, report: Report):
@@ -258,11 +319,14 @@ def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, track: T
     return Look(points, rgb, to_lab(rgb), confidence, facing, crowded.numpy())
 
 
-def believed(seen: Look) -> tuple[Int[np.ndarray, " n"], Seen]:
-    """Of every disc its label, and what is believed of what the photo shows there."""
+def believed(seen: Look, doubt: bool = True) -> tuple[Int[np.ndarray, " n"], Seen]:
+    """Of every disc its label, and what is believed (without `doubt`, all) of what the photo shows
+    there."""
     points, lab = seen.points, seen.lab
     worn = garments.outfit(points, lab, seen.confidence)
     labels = garments.labelled(points, worn, lab, seen.confidence)
+    if not doubt:
+        return labels, Seen(seen.rgb, seen.confidence)
     confidence = tailor.trusted(points, labels, lab, seen.confidence, seen.facing)
     confidence = tailor.uncrowded(labels, lab, confidence, seen.crowded)
     return labels, Seen(seen.rgb, confidence)
@@ -279,12 +343,14 @@ def refine(
         there,
         frames,
         freedom,
-        [pictures.full, pictures.head],
+        [pictures.full] if "head-picture" in config.without else [pictures.full, pictures.head],
         config.appearance,
         rng,
         report.step,
     )
-    discs = carried(together(learnt, tailor.lining(there)), frames, rest)
+    if "lining" not in config.without:
+        learnt = together(learnt, tailor.lining(there))
+    discs = carried(learnt, frames, rest)
     return SurfaceAvatar(avatar.body, avatar.betas, avatar.vertex_offsets, avatar.weights, discs)
 
 
