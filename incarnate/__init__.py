@@ -1,1 +1,0 @@
-"""incarnate: one photo, one sentence or a voice becomes a living 3D human."""

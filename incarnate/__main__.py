@@ -1,7 +1,0 @@
-"""`python -m incarnate`."""
-
-import sys
-
-from incarnate.cli import main
-
-sys.exit(main())

@@ -1,1 +1,0 @@
-"""What a photo shows: people, their points, faces, hands and mattes."""
