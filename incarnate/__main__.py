@@ -1,0 +1,7 @@
+"""`python -m incarnate`."""
+
+import sys
+
+from incarnate.cli import main
+
+sys.exit(main())

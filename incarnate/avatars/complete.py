@@ -1,0 +1,301 @@
+"""What the photo does not show: a colour for every Gaussian that it did not see.
+
+This fills the slot that pseudo-labels have in One Shot, One Talk (Sec. 3.2): any source of unseen
+colour, such as a video diffusion model, answers the same question as `completed` does here from
+the photo alone. Every material continues as itself: a colour that varies slowly along the body
+(`_course`), plus texture borrowed from the seen place most like the unseen one (`_texture`), plus
+the gap between that guess and the photo, carried smoothly over the border so that no seam shows
+(`_healed`). All of it at rest, in Lab.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy.ndimage import gaussian_filter1d
+from scipy.sparse import coo_matrix
+from scipy.spatial import KDTree
+
+from incarnate.avatars import garments
+from incarnate.avatars.color import from_lab, to_lab
+from incarnate.avatars.garments import HAIR, LABELS, SHOES, SKIN, Anatomy
+
+NEIGHBOURS = 8
+HEALING = 90  # Sweeps; with DECAY the gap at a border fades over about 6 cm.
+DECAY = 0.985
+NUM_ROWS = 48
+HOLLOW, HOLLOW_NEIGHBOURS = 22.0, 65  # Lab L that a hollow of a hand is darker; discs about it.
+SOURCE_SHARE = 0.6  # A point is a source of colour for others from this confidence on.
+DEFAULTS = {"bottom": (38.0, 0.0, -6.0), "shoes": (30.0, 0.5, -1.0), "top": (55.0, 0.0, -2.0)}
+"""Lab of clothes nobody saw: dark slate trousers, dark shoes, a mid-grey shirt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the photo says of each point."""
+
+    rgb: Float[ndarray, "n 3"]
+    confidence: Float[ndarray, " n"]
+    """1 where the photo shows the point squarely, 0 where it does not."""
+
+
+def completed(
+    where: Anatomy,
+    labels: Int[ndarray, " n"],
+    seen: Seen,
+    rng: np.random.Generator,
+    without: Collection[str] = (),
+) -> Float[ndarray, "n 3"]:
+    """A colour in [0, 1] for every point; where the photo is sure, the photo's.
+
+    `without` names steps to leave out: course, texture, strands, healing, hollows, known-colors.
+    """
+    lab = to_lab(seen.rgb)
+    guess = np.zeros_like(lab)
+    for label in np.unique(labels):
+        for mine, sources in _groups(where, lab, labels, seen.confidence, int(label)):
+            guess[mine] = _guess(where, lab, mine, sources, int(label), rng, without)
+    if "known-colors" not in without:
+        guess = _fixed(guess, labels, where, lab, seen.confidence)
+    healed = guess
+    if "healing" not in without:
+        healed = _healed(guess, lab, where, labels, seen.confidence)
+    if "hollows" not in without:
+        healed[:, 0] -= _shade(where, labels)
+    mixed = healed + seen.confidence[:, None] * (lab - healed)
+    return from_lab(mixed)
+
+
+Completion = Callable[
+    [Anatomy, Int[ndarray, " n"], Seen, np.random.Generator], Float[ndarray, "n 3"]
+]
+"""What answers for the unseen, as `completed` does."""
+
+
+def mirrored(
+    where: Anatomy, labels: Int[ndarray, " n"], seen: Seen, rng: np.random.Generator
+) -> Float[ndarray, "n 3"]:
+    """A colour for every point by symmetry alone: that of the seen point nearest to its mirror
+    image, or to itself if that is nearer. A baseline: no materials, no healing."""
+    return _lent(where, seen, np.array([-1.0, 1.0, 1.0]))
+
+
+def nearest(
+    where: Anatomy, labels: Int[ndarray, " n"], seen: Seen, rng: np.random.Generator
+) -> Float[ndarray, "n 3"]:
+    """A colour for every point: that of the seen point nearest to it. A baseline."""
+    return _lent(where, seen, np.ones(3))
+
+
+def _lent(where: Anatomy, seen: Seen, mirror: Float[ndarray, "3"]) -> Float[ndarray, "n 3"]:
+    sources = seen.confidence > SOURCE_SHARE
+    if not sources.any():
+        return np.full_like(seen.rgb, 0.5)
+    tree = KDTree(where.points[sources])
+    gap, here = tree.query(where.points)
+    far, there = tree.query(where.points * mirror)
+    lent = seen.rgb[sources][np.where(far < gap, there, here)]
+    return lent + seen.confidence[:, None] * (seen.rgb - lent)
+
+
+def _groups(where: Anatomy, lab: ndarray, labels: ndarray, confidence: ndarray, label: int):
+    """Points to be coloured together, each with the points that may lend it colour."""
+    same = labels == label
+    sure = same & (confidence > SOURCE_SHARE)
+    if label != SKIN:
+        yield same, sure
+        return
+    lips = same & (where.lips > 0.5)
+    if (sure & lips).sum() >= 20:  # Their inside, which the photo does not show, is as red.
+        yield lips, sure & lips
+        same = same & ~lips
+    bare = garments.skin_model(where, lab, confidence).distance(lab) < 2.5
+    sure &= bare  # Beard, brows and lips stay where they are.
+    for parts in (
+        (garments.HEAD, garments.NECK, garments.TORSO),
+        (garments.ARM,),
+        (garments.HAND,),
+        (garments.LEG,),
+        (garments.FOOT,),
+    ):
+        inside = np.isin(where.segments, parts)
+        for widened in (parts, _KIN[parts[0]], tuple(range(7))):
+            sources = sure & np.isin(where.segments, widened)
+            if sources.sum() >= 60:
+                break
+        yield same & inside, sources
+
+
+_KIN = {  # By the first of the segments coloured together: where else their skin may come from.
+    garments.HEAD: (garments.HEAD, garments.NECK, garments.TORSO),
+    garments.ARM: (garments.ARM, garments.HAND),
+    garments.HAND: (garments.HAND, garments.ARM),
+    garments.LEG: (garments.LEG, garments.FOOT),
+    garments.FOOT: (garments.FOOT, garments.LEG),
+}
+
+
+def _guess(where, lab, mine, sources, label: int, rng, without) -> Float[ndarray, "m 3"]:
+    near = np.isin(where.segments[sources], where.segments[mine]).any()
+    if sources.sum() < 20 or not near:
+        default = DEFAULTS.get(LABELS[label])
+        known = sources if sources.any() else mine
+        color = np.array(default) if default else _lit(lab[known])
+        return np.tile(color, (mine.sum(), 1))
+    course, rows = _course(where, lab, sources)
+    if "course" in without:
+        course, rows = np.median(lab[sources], axis=0)[None], rows[:1]
+    low = _at(course, rows, _row(where)[mine])
+    residual = lab[sources] - _at(course, rows, _row(where)[sources])
+    if ("strands" if label == HAIR else "texture") in without:
+        return low
+    if label == HAIR:
+        return low + _strands(where, residual, mine, sources, rng)
+    gain = 0.15 if label == SKIN else 0.8
+    return low + gain * _texture(where, residual, mine, sources)
+
+
+def _lit(lab: ndarray) -> ndarray:
+    """The middle colour of the lighter half, for places that lie in another light."""
+    return np.median(lab[lab[:, 0] >= np.median(lab[:, 0])], axis=0)
+
+
+def _row(where: Anatomy) -> Float[ndarray, " n"]:
+    """The coordinate along which a material's colour may drift: height, or the way down a limb."""
+    arm = np.isin(where.segments, (garments.ARM, garments.HAND))
+    return np.where(arm, 10 + 0.28 * where.along, where.points[:, 1])
+
+
+def _course(where: Anatomy, lab: ndarray, sources: ndarray) -> tuple[ndarray, ndarray]:
+    """Robust colours by row: (k 3) colours at (k) rows. The sides count more than the middle,
+    since what is worn open or printed in front does not go round to the back."""
+    row = _row(where)[sources]
+    colors = lab[sources]
+    weight = np.where(_inner(where, sources), 0.1, 1.0) * _usual(colors)
+    edges = np.unique(np.quantile(row, np.linspace(0, 1, NUM_ROWS + 1)))
+    if len(edges) < 3:
+        return np.median(colors, axis=0)[None], row[:1]
+    bins = np.clip(np.searchsorted(edges, row, side="right") - 1, 0, len(edges) - 2)
+    course, rows = [], []
+    for i in np.unique(bins):
+        inside = bins == i
+        course.append(_weighted_median(colors[inside], weight[inside]))
+        rows.append(row[inside].mean())
+    return gaussian_filter1d(np.array(course), 2.0, axis=0, mode="nearest"), np.array(rows)
+
+
+def _usual(colors: ndarray) -> Float[ndarray, " n"]:
+    """Weights that prefer, where a row's colours disagree, those which all rows share: the others
+    are shadows of arms, and edges of what is worn next to it."""
+    middle = np.median(colors, axis=0)
+    spread = 1.5 * np.median(np.abs(colors - middle), axis=0) + [3, 1, 1]
+    return 1 / (1 + (((colors - middle) / spread) ** 2).sum(1))
+
+
+def _inner(where: Anatomy, sources: ndarray) -> ndarray:
+    """Which sources lie in the middle of the trunk, where jackets open and prints sit."""
+    aside = np.abs(where.points[sources, 0])
+    torso = where.segments[sources] == garments.TORSO
+    wide = np.quantile(aside[torso], 0.95) if torso.any() else 1.0
+    return torso & (aside < 0.5 * wide)
+
+
+def _weighted_median(values: ndarray, weight: ndarray) -> ndarray:
+    order = values.argsort(axis=0)
+    total = weight[order].cumsum(axis=0)
+    middle = (total >= total[-1] / 2).argmax(axis=0)
+    return np.take_along_axis(values, np.take_along_axis(order, middle[None], 0), 0)[0]
+
+
+def _at(course: ndarray, rows: ndarray, row: ndarray) -> ndarray:
+    if len(rows) == 1:
+        return np.tile(course[0], (len(row), 1))
+    return np.stack([np.interp(row, rows, course[:, c]) for c in range(3)], 1)
+
+
+def _texture(where: Anatomy, residual: ndarray, mine: ndarray, sources: ndarray) -> ndarray:
+    """Residuals of the nearest seen points, front and back laid over each other.
+
+    What strays far from its row (a white shirt under an open jacket, a print, a stray hand) is
+    not texture and is not lent.
+    """
+    inner = _inner(where, sources)
+    plain = residual[~inner] if (~inner).sum() > 50 else residual
+    spread = np.median(np.abs(plain), axis=0) * 1.48 + 0.5
+    odd = np.asarray((np.abs(residual) > 2.5 * spread).any(1))
+    lent = np.where(odd[:, None], 0, residual.clip(-2.5 * spread, 2.5 * spread))
+    flat = where.points * [1, 1, 0.3]
+    tree = KDTree(flat[sources])
+    distance, nearest = tree.query(flat[mine], k=1)
+    mirrored, other = tree.query(flat[mine] * [-1, 1, 1], k=1)
+    chosen = np.where(mirrored < distance - 0.02, other, nearest)
+    return lent[chosen]
+
+
+def _strands(where: Anatomy, residual: ndarray, mine, sources, rng) -> ndarray:
+    """Hair: streaks that run down from the crown, each with the lightness of some seen strand."""
+    head = where.segments == garments.HEAD
+    center = where.points[head].mean(0)
+    local = where.points - center
+    azimuth = np.arctan2(local[:, 0], local[:, 2])
+    streaks = gaussian_filter1d(
+        rng.permutation(np.resize(residual, (720, 3))), 1.5, axis=0, mode="wrap"
+    )
+    spread = residual.std(0) / streaks.std(0).clip(1e-3)
+    wave = 0.06 * np.sin(local[:, 1] * 40)
+    index = ((azimuth[mine] + wave[mine] + np.pi) / (2 * np.pi) * 720).astype(int) % 720
+    return 0.35 * (streaks * spread.clip(0, 3))[index] + 0.15 * rng.permutation(
+        np.resize(residual, (mine.sum(), 3))
+    )
+
+
+def _fixed(guess, labels, where: Anatomy, lab, confidence) -> ndarray:
+    """Parts whose colour is known beforehand, under the light that falls on the face."""
+    face = (where.segments == garments.HEAD) & (labels == SKIN) & (confidence > SOURCE_SHARE)
+    light = np.quantile(lab[face, 0], 0.8) / 70 if face.sum() > 20 else 1.0
+    known = {
+        "teeth": (82, 1, 8),
+        "tongue": (48, 26, 14),
+        "mouth": (22, 20, 10),
+        "lashes": (15, 2, 2),
+    }
+    for name, color in known.items():
+        mine = labels == LABELS.index(name)
+        guess[mine] = np.array(color) * [min(light, 1.15), 1, 1]
+    return guess
+
+
+def _shade(where: Anatomy, labels) -> Float[ndarray, " n"]:
+    """How much darker bare hands are between their fingers and in their creases: without it a hand
+    that the photo does not show is a flat cut-out."""
+    shade = np.zeros(len(labels))
+    hand = np.flatnonzero((where.segments == garments.HAND) & (labels == SKIN))
+    if len(hand) < 200:
+        return shade
+    points, normals = where.points[hand], where.normals[hand]
+    near = np.asarray(KDTree(points).query(points, k=HOLLOW_NEIGHBOURS, workers=-1)[1])[:, 1:]
+    away = points[near] - points[:, None]
+    above = (away * normals[:, None]).sum(2) / np.linalg.norm(away, axis=2).clip(1e-6)
+    hollow = above.clip(0, 1).mean(1)
+    shade[hand] = HOLLOW * np.clip((hollow - 0.02) / 0.3, 0, 1) - 2 * normals[:, 1].clip(-1, 1)
+    return shade
+
+
+def _healed(guess, lab, where: Anatomy, labels, confidence) -> ndarray:
+    """The guess plus its gap to the photo, carried over the border and fading behind it."""
+    raised = where.points + where.normals * 0.01
+    near = np.asarray(KDTree(raised).query(raised, k=NEIGHBOURS + 1, workers=-1)[1])
+    rows = np.repeat(np.arange(len(labels)), NEIGHBOURS)
+    columns = near[:, 1:].ravel()
+    same = (labels[rows] == labels[columns]).astype(np.float32)
+    links = coo_matrix((same, (rows, columns)), shape=(len(labels),) * 2).tocsr()
+    degree = np.maximum(np.asarray(links.sum(1)), 1)
+    hold = np.clip((confidence - 0.3) / 0.5, 0, 1)[:, None].astype(np.float32)
+    known = np.isin(labels, (SKIN, HAIR, SHOES, garments.TOP, garments.BOTTOM))[:, None]
+    gap = ((lab - guess) * known).astype(np.float32)
+    carried = hold * gap
+    for _ in range(HEALING):
+        carried = hold * gap + (1 - hold) * DECAY * (links @ carried) / degree
+    return guess + carried

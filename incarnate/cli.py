@@ -1,0 +1,371 @@
+"""The command line: what each of the verbs (`incarnate.verbs`) does.
+
+Exit status: 0 done, 1 `doctor` found something missing, 2 bad input (one line says which),
+130 stopped. Results go to standard output, progress and warnings to standard error. Whatever is
+slow to import (torch above all) is imported inside the verb that needs it.
+"""
+
+import math
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, assert_never
+
+import tyro
+
+from incarnate.progress import Report, reporter
+from incarnate.verbs import Animate, Create, Doctor, Evaluate, Mix, Render, Shot, Studio, Talk, Verb
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float, UInt8
+    from torch import Tensor
+
+    from incarnate.avatar import Avatar
+    from incarnate.avatars.surface import Drive
+    from incarnate.cameras import Camera
+    from incarnate.sources import Source
+    from incarnate.speech import Speaking
+
+FILMS = (".mp4", ".webm")
+MOST_PIXELS = 40_000_000
+AVATAR_BYTES = 200_000_000  # An avatar and the stages kept for --resume, generously.
+BITS_A_PIXEL = 1.0  # Generous for H.264 at crf 18; a turntable measures 0.1 to 0.2.
+
+DESCRIPTION = "One photo becomes a 3D person you can pose, film and animate."
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs one command line; returns the exit status."""
+    verb = tyro.cli(Verb, prog="incarnate", description=DESCRIPTION, args=args)
+    signal.signal(signal.SIGTERM, _stop)
+    # torch's threads spin while they wait: beside any other busy program that costs half the speed.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        return _run(verb)
+    except OSError as error:
+        if error.strerror is None:
+            return _refused(str(error))
+        return _refused(f"{error.strerror}: {error.filename}" if error.filename else error.strerror)
+    except ValueError as error:
+        return _refused(str(error))
+    except KeyboardInterrupt:
+        match verb:
+            case Create():
+                sys.stderr.write("incarnate: stopped; continue with --resume\n")
+            case Evaluate():
+                sys.stderr.write("incarnate: stopped; the same command goes on from here\n")
+            case _:
+                sys.stderr.write("incarnate: stopped; nothing was written\n")
+        return 130
+
+
+def _run(verb: Verb) -> int:
+    match verb:
+        case Create():
+            _create(verb)
+        case Render():
+            _render(verb)
+        case Animate():
+            _animate(verb)
+        case Talk():
+            _talk(verb)
+        case Evaluate():
+            _evaluate(verb)
+        case Studio():
+            _studio(verb)
+        case Doctor():
+            from incarnate.doctor import diagnosis
+
+            checks = diagnosis()
+            sys.stdout.write(checks.json() if verb.json else checks.text())
+            return 0 if checks.healthy else 1
+        case _:
+            assert_never(verb)
+    return 0
+
+
+def _create(verb: Create) -> None:
+    from incarnate.io.runs import check_output, file_hash, open_run
+    from incarnate.methods.parts import checked
+
+    if verb.output.suffix != ".avatar":
+        raise ValueError(f"the output {verb.output} must end in .avatar")
+    check_output(verb.output, AVATAR_BYTES)
+    model = verb.matting_model
+    settings = {
+        "photo": file_hash(verb.photo),
+        "matting_model": None if model is None else file_hash(model),
+        "method": verb.method,
+        "quality": verb.quality,
+        "person": verb.person,
+        "seed": verb.seed,
+        "without": ",".join(checked(verb.without)),
+    }
+    run = open_run(verb.output, settings, verb.resume)
+    with reporter(verb.quiet) as report:
+        report.stage("getting ready")
+        from incarnate.create import from_photo
+
+        try:
+            avatar = from_photo(
+                verb.photo, verb.quality, verb.person, verb.seed, model, report, run, verb.without
+            )
+            avatar.save(verb.output)
+        except ValueError:
+            run.done()  # This photo makes no avatar, so there is nothing to continue.
+            raise
+    run.done()
+    _wrote(verb.output)
+
+
+def _render(verb: Render) -> None:
+    film = verb.output.suffix.lower() in FILMS
+    count = 1 if not film else verb.frames or round(verb.seconds * verb.shot.fps)
+    if count < 1:
+        raise ValueError("a film has at least one frame; give longer --seconds or more --frames")
+    _check_shot(verb.shot, verb.output, count)
+    with reporter(verb.quiet) as report:
+        report.stage("loading")
+        from incarnate.avatar import Avatar
+
+        avatar = Avatar.load(verb.avatar)
+        drive = avatar.posed(verb.pose, verb.expression)
+        camera, behind = _scene(avatar, drive, verb.shot)
+        turn = 360 / count if verb.turntable and verb.shot.background != "photo" else 0.0
+        shots = (
+            (drive, _camera(avatar, drive, verb.shot, verb.shot.azimuth + i * turn))
+            if turn
+            else (drive, camera)
+            for i in range(count)
+        )
+        _shoot(avatar, shots, behind, count, verb.shot.fps, verb.output, report)
+    _wrote(verb.output)
+
+
+def _animate(verb: Animate) -> None:
+    _check_film(verb.shot, verb.output)
+    with reporter(verb.quiet) as report:
+        report.stage("loading")
+        from incarnate.sources import source
+        from incarnate.speech import Speaking
+
+        config = Speaking(fps=verb.shot.fps)
+        moving = source(verb.motion, config, verb.seed, report)
+        _film(verb.avatar, moving, verb.mix, config, verb, report)
+    _wrote(verb.output)
+
+
+def _talk(verb: Talk) -> None:
+    _check_film(verb.shot, verb.output)
+    with reporter(verb.quiet) as report:
+        report.stage("loading")
+        from incarnate.sources import recording, sentence
+        from incarnate.speech import Speaking
+
+        config = Speaking(verb.style, verb.shot.fps)
+        match verb.say, verb.speech:
+            case str(text), None:
+                speaking = sentence(text, config, verb.seed)
+            case None, Path() as path:
+                speaking = recording(path, verb.text, config, verb.seed, verb.allow_silence, report)
+            case _:
+                raise ValueError('give either a recording or --say "a sentence"')
+        _film(verb.avatar, speaking, verb.mix, config, verb, report)
+    _wrote(verb.output)
+
+
+def _evaluate(verb: Evaluate) -> None:
+    from incarnate.evaluate.ablation import expanded
+    from incarnate.evaluate.command import Named, compare, evaluate
+
+    if verb.compare is not None:
+        if verb.methods:
+            raise ValueError("--compare takes two earlier runs and no method")
+        sys.stdout.write(compare(*verb.compare, verb.output))
+        return _wrote(verb.output / "compare.html")
+    methods = verb.methods
+    if not methods:
+        raise ValueError("name what to measure: one-shot, symmetric, projected, average, an avatar")
+    counts = (verb.subjects, verb.workers)
+    with reporter(verb.quiet) as report:
+        report.stage("getting ready")
+        summary = evaluate(
+            expanded(methods) if verb.ablate else methods,
+            verb.suite,
+            Named(verb.photos, verb.makehuman, verb.data),
+            verb.output,
+            verb.quality,
+            counts,
+            verb.lpips,
+            report,
+        )
+    sys.stdout.write(summary)
+    _wrote(verb.output / "report.html")
+
+
+def _studio(verb: Studio) -> None:
+    from incarnate.studio.shards import Order, make
+    from incarnate.studio.sheet import film_of, sheet
+
+    order = Order(verb.count, verb.size, verb.seed, verb.makehuman, verb.motion)
+    with reporter(verb.quiet) as report:
+        if verb.output.suffix.lower() in FILMS:
+            film_of(order, verb.output, report)
+        elif verb.output.suffix.lower() == ".png":
+            sheet(order, verb.output, report)
+        else:
+            make(order, verb.output, verb.workers, report)
+    _wrote(verb.output)
+
+
+def _film(
+    path: Path,
+    moving: "Source",
+    mix: Mix,
+    config: "Speaking",
+    verb: Animate | Talk,
+    report: Report,
+) -> None:
+    """Films what moves the avatar, with other sources mixed in, and puts the sound to it."""
+    from incarnate.avatar import Avatar
+    from incarnate.io.soundtrack import add_sound
+    from incarnate.sources import Share, mixed, source
+
+    for region in ("face", "head", "hands", "body"):
+        other = getattr(mix, region)
+        if other is not None:
+            name, weight = _weighted(other)
+            over = source(Path(name), config, verb.seed, report)
+            moving = mixed(moving, over, Share(**{region: weight}))
+    avatar = Avatar.load(path)
+    avatar = avatar.speaking() if moving.speaks else avatar
+    first = next(avatar.drives(next(moving.parts())))
+    camera, behind = _scene(avatar, first, verb.shot)
+    shots = ((drive, camera) for part in moving.parts() for drive in avatar.drives(part))
+    silent = verb.output
+    if moving.sound is not None:
+        silent = verb.output.with_name(f".{verb.output.stem}.{os.getpid()}{verb.output.suffix}")
+    try:
+        _shoot(avatar, shots, behind, moving.num_frames, verb.shot.fps, silent, report)
+        if moving.sound is not None:
+            add_sound(silent, moving.sound(), verb.output)
+    finally:
+        if silent != verb.output:
+            silent.unlink(missing_ok=True)
+
+
+def _weighted(text: str) -> tuple[str, float]:
+    """File and weight of 'walk.bvh' or 'walk.bvh@0.5'."""
+    name, at, weight = text.rpartition("@")
+    if not at:
+        return text, 1.0
+    try:
+        share = float(weight)
+    except ValueError:
+        return text, 1.0  # An @ of the file's own.
+    if not 0 <= share <= 1:
+        raise ValueError(f"the weight in {text!r} is {weight}; give 0 to 1")
+    return name, share
+
+
+def _scene(
+    avatar: "Avatar", drive: "Drive", shot: Shot
+) -> "tuple[Camera, Float[Tensor, 'h w 3'] | None]":
+    """The shot's camera on the avatar, and what stands behind them."""
+    from incarnate.io.pictures import backdrop
+
+    width, height = picture_size(shot.size)
+    if shot.background == "photo":
+        from incarnate.stage import in_photo
+
+        if shot.azimuth or shot.elevation:
+            raise ValueError("with --background photo the camera is the photo's; give no angles")
+        return in_photo(avatar, drive, shot.framing, width, height)
+    return _camera(avatar, drive, shot, shot.azimuth), backdrop(shot.background, width, height)
+
+
+def _camera(avatar: "Avatar", drive: "Drive", shot: Shot, azimuth: float) -> "Camera":
+    """The shot's camera from `azimuth` degrees."""
+    width, height = picture_size(shot.size)
+    turned, raised = math.radians(azimuth), math.radians(shot.elevation)
+    return avatar.framed(drive, shot.framing, turned, raised, width, height)
+
+
+def _shoot(
+    avatar: "Avatar",
+    shots: "Iterable[tuple[Drive, Camera]]",
+    behind: "Float[Tensor, 'h w 3'] | None",
+    count: int,
+    fps: float,
+    output: Path,
+    report: Report,
+) -> None:
+    """Renders each drive from its camera into a film, or the first into a picture."""
+    from incarnate.io.pictures import finished, write_picture
+    from incarnate.io.video import write_video
+
+    def frames() -> "Iterator[UInt8[np.ndarray, 'h w c']]":
+        for i, (drive, camera) in enumerate(shots):
+            view = avatar.render(drive, camera)
+            yield finished(view.rgb, view.alpha, behind)
+            report.step(min(i + 1, count), count)
+
+    report.stage("filming" if count > 1 else "rendering")
+    if output.suffix.lower() in FILMS:
+        write_video(output, frames(), fps)
+    else:
+        write_picture(output, next(frames()))
+
+
+def _check_film(shot: Shot, output: Path) -> None:
+    if output.suffix.lower() not in FILMS:
+        raise ValueError(f"the film {output} must end in {' or '.join(FILMS)}")
+    _check_shot(shot, output, 300)
+
+
+def _check_shot(shot: Shot, output: Path, frames: int) -> None:
+    """Refuses now what would fail after minutes of rendering."""
+    width, height = picture_size(shot.size)
+    if not -89 <= shot.elevation <= 89:
+        raise ValueError(f"the elevation is {shot.elevation} degrees; give -89 to 89")
+    if not 1 <= shot.fps <= 240:
+        raise ValueError(f"fps is {shot.fps}; give 1 to 240 frames per second")
+    from incarnate.io.pictures import backdrop, picture_format
+    from incarnate.io.runs import check_output
+    from incarnate.io.video import codec_for
+
+    photo = shot.background == "photo"
+    transparent = not photo and backdrop(shot.background, width, height) is None
+    if output.suffix.lower() in FILMS:
+        codec_for(output, 4 if transparent else 3)
+    else:
+        picture_format(output, transparent)
+    check_output(output, 1_000_000 + int(width * height * frames * BITS_A_PIXEL / 8))
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """Width and height from '640x480' or '512'; ValueError for anything else."""
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        raise ValueError(f"the size {text!r} is neither like 768x1024 nor like 512")
+    width, height = int(parts[0]), int(parts[-1])
+    if min(width, height) < 16 or width * height > MOST_PIXELS:
+        raise ValueError(f"the size {text} is out of range; give sides from 16 and at most 40 MP")
+    return width, height
+
+
+def _wrote(path: Path) -> None:
+    sys.stdout.write(f"{path}\n")
+
+
+def _refused(message: str) -> int:
+    sys.stderr.write(f"incarnate: {' '.join(message.split())}\n")
+    return 2
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,404 @@
+"""One Shot, One Talk (Xiang et al., 2024): one photo to a coupled Gaussian-mesh avatar.
+
+The stages are the paper's. The pseudo-labels of its Sec. 3.2 come from a diffusion model there;
+here `complete` stands in for them and answers from the photo alone (see
+`incarnate.avatars.complete`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from incarnate.avatars import drapery, garments, hair, mouth, tailor
+from incarnate.avatars.color import to_lab
+from incarnate.avatars.complete import Completion, Seen, completed, nearest
+from incarnate.avatars.surface import (
+    Discs,
+    Drive,
+    Freedom,
+    SurfaceAvatar,
+    carried,
+    dense_weights,
+    placed,
+    scattered,
+    skinned,
+    together,
+    triangle_frames,
+)
+from incarnate.body.anny import Anny
+from incarnate.cameras import Camera
+from incarnate.fit import (
+    AppearanceWeights,
+    SilhouetteWeights,
+    Target,
+    fit_appearance,
+    fit_silhouette,
+    observed,
+)
+from incarnate.methods.parts import Part, checked
+from incarnate.perception.track import Track
+from incarnate.progress import Report
+from incarnate.scene import Mesh
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """Photo to a talking avatar, after One Shot, One Talk."""
+
+    num_gaussians: int = 90_000
+    """Discs on the body and its clothes."""
+    long_side: int = 1100
+    """Pixels of the person's longer side in the pictures learnt from."""
+    head_side: int = 512
+    """Pixels of the square picture of the head learnt from."""
+    matte_pixels: int = 1_000_000
+    """Pixels at which the person is cut out of the photo."""
+    silhouette: SilhouetteWeights = SilhouetteWeights()
+    appearance: AppearanceWeights = AppearanceWeights()
+    seed: int = 0
+    """Same photo, seed and machine: same avatar."""
+    without: tuple[Part, ...] = ()
+    """Parts left out, to see what they are worth; set by `leaving_out`."""
+
+    def leaving_out(self, names: Iterable[str]) -> "OneShot":
+        """These settings without some parts (`incarnate.methods.parts`). ValueError for others."""
+        without = checked(names)
+        hold, fit = self.silhouette, self.appearance
+        hold = hold if "mesh-laplacian" not in without else replace(hold, laplacian_weight=0.0)
+        hold = hold if "stiffness" not in without else replace(hold, offset_weight=0.0)
+        fit = fit if "ssim" not in without else replace(fit, ssim_weight=0.0)
+        fit = fit if "alpha" not in without else replace(fit, alpha_weight=0.0)
+        fit = fit if "coupling" not in without else replace(fit, coupling_weight=0.0)
+        fit = fit if "laplacian" not in without else replace(fit, laplacian_weight=0.0)
+        fit = fit if "anisotropy" not in without else replace(fit, isotropic=True)
+        return replace(self, silhouette=hold, appearance=fit, without=without)
+
+
+HAND_ROOM = 0.07  # Metres around a hand in the picture within which clothes are not let out.
+
+PRESETS = {
+    "tiny": OneShot(
+        3000, 160, 96, 300_000, SilhouetteWeights(steps=15), AppearanceWeights(steps=12)
+    ),
+    "draft": OneShot(
+        40_000, 640, 320, 300_000, SilhouetteWeights(steps=40), AppearanceWeights(steps=40)
+    ),
+    "normal": OneShot(),
+    "high": OneShot(
+        200_000, 1500, 768, 1_000_000, SilhouetteWeights(steps=90), AppearanceWeights(steps=250)
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The photo as the method learns from it."""
+
+    full: Target
+    head: Target
+    coarse: Target
+    """Half the size of `full` at most, for the silhouette."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the photo shows of n discs."""
+
+    points: garments.Anatomy
+    rgb: Float[np.ndarray, "n 3"]
+    lab: Float[np.ndarray, "n 3"]
+    confidence: Float[np.ndarray, " n"]
+    facing: Float[np.ndarray, " n"]
+    """Cosine between normal and view."""
+    crowded: Bool[np.ndarray, " n"]
+    """Whether something in front ends close by."""
+
+
+def one_shot_one_talk(
+    config: OneShot,
+    track: Track,
+    pictures: Pictures,
+    body: Anny,
+    report: Report,
+    complete: Completion | None = None,
+) -> SurfaceAvatar:
+    """The avatar of the person in the pictures, whom `track` has fitted with the body.
+
+    `complete` answers for what they do not show, instead of the method's own completion.
+    """
+    without = config.without
+    if complete is None:
+        own = partial(completed, without=without)
+        complete = nearest if "completion" in without else own
+    rng = torch.Generator().manual_seed(config.seed)
+    rest = body.shaped(track.betas)
+    drive = Drive(track.expression, track.pose, track.transl)
+    bones = body.bones(body.joints(rest), drive.pose, drive.transl)
+    where = garments.anatomy(body, rest)
+
+    report.stage("silhouette")
+    offsets = torch.zeros_like(rest)
+    if "silhouette" not in without:
+        offsets = let_out(config, track, pictures, body, where, bones, report)
+    if "teeth" not in without:
+        offsets = offsets + teeth(track, pictures, body, bones)
+    weights = dense_weights(body)
+    discs = scatter(config, body, rest + offsets, where, track, rng)
+
+    report.stage("completion")
+    draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
+    offsets, weights = dressed(config, draft, drive, where, pictures, track)
+    discs = scatter(config, body, rest + offsets, where, track, rng)
+    draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
+    again = look(draft, drive, where, pictures, track)
+    points = again.points
+    labels, seen = believed(again, "trust" not in without)
+    colors = complete(points, labels, seen, np.random.default_rng(config.seed))
+    discs = replace(discs, colors=torch.tensor(colors).float(), labels=torch.tensor(labels))
+    discs = tailor.sealed(discs, points)
+    if "refinement" in without:
+        return SurfaceAvatar(body, track.betas, offsets, weights, discs)
+
+    report.stage("appearance")
+    return refine(
+        config,
+        SurfaceAvatar(body, track.betas, offsets, weights, discs),
+        drive,
+        pictures,
+        free(points, labels, seen, config),
+        rng,
+        report,
+    )
+
+
+def dressed(
+    config: OneShot,
+    draft: SurfaceAvatar,
+    drive: Drive,
+    where: garments.Anatomy,
+    pictures: Pictures,
+    track: Track,
+) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "v j"]]:
+    """Offsets and skinning weights of clothes and hair, shaped where the photo does not show."""
+    body, rest, offsets = draft.body, draft.rest, draft.vertex_offsets
+    first = look(draft, drive, where, pictures, track)
+    worn = garments.outfit(first.points, first.lab, first.confidence)
+    offsets = drapery.thickened(offsets, body.faces, where, worn)
+    if "clothes" not in config.without:
+        offsets = tailor.shaped_clothes(rest, offsets, body.faces, where, worn)
+    offsets = drapery.shod(rest, offsets, where, worn)
+    weights = tailor.hung(draft.weights, body, where)
+    bones = body.bones(draft.joints, drive.pose, drive.transl)
+    bare = skinned(rest, draft.weights, bones)
+    if drapery.is_skirt(bare, offsets, where, worn, pictures.full.camera, pictures.full.alpha):
+        offsets = drapery.skirted(rest, offsets, where, worn)
+        weights = drapery.skirt_weights(weights, rest + offsets, body, where, worn)
+    hanging = garments.hanging(where, worn.hair_end)
+    if "hanging-hair" not in config.without:
+        offsets = hair.curtain(rest, offsets, body.faces, hanging, where.scalp)
+    head = body.smplx_joints["head"]
+    if "hanging-hair" not in config.without:
+        weights = hair.hung(weights, body.faces, head, where.points[:, 1], hanging, where.scalp)
+    return offsets, weights
+
+
+def free(points, labels, seen: Seen, config: OneShot) -> Freedom:
+    """How far discs may follow the photo; without `freedom`, all as far as what it shows best."""
+    bounds = tailor.freedom(points, labels, seen.confidence)
+    if "freedom" not in config.without:
+        return bounds
+    widest = (getattr(bounds, f.name) for f in fields(Freedom))
+    return Freedom(*(bound.max().expand_as(bound) for bound in widest))
+
+
+def let_out(config, track: Track, pictures: Pictures, body: Anny, where, bones, report: Report):
+    """Mesh offsets dT that fill the matte (L_M), smooth by a Laplacian; then hair behind."""
+    rest = body.shaped(track.betas)
+    face = body.express(rest, track.expression)
+    weights = dense_weights(body)
+    normals = garments.vertex_normals(rest, body.faces)
+    posed = skinned(face, weights, bones)
+    directions = skinned(face + normals, weights, bones) - posed
+    rng = torch.Generator().manual_seed(config.seed)
+    corners = body.faces
+    area = torch.linalg.cross(
+        posed[corners[:, 1]] - posed[corners[:, 0]], posed[corners[:, 2]] - posed[corners[:, 0]]
+    ).norm(dim=1)
+    area = area * torch.tensor(where.fixed < 0)[corners].all(1)
+    faces, barycentrics, _ = scattered(area, min(12_000, config.num_gaussians), rng)
+    heights = fit_silhouette(
+        posed,
+        directions,
+        tailor.stiffness(where) + 1000 * behind_hands(pictures.coarse.camera, posed, where),
+        (corners[faces], barycentrics),
+        body.faces,
+        pictures.coarse,
+        config.silhouette,
+        report.step,
+    )
+    forward = (track.camera.center - posed) / (track.camera.center - posed).norm(
+        dim=1, keepdim=True
+    )
+    facing = (garments.vertex_normals(posed, body.faces) * forward).sum(1)
+    heights = hair.behind(heights, facing, where.points, where.scalp, body.faces)
+    return heights[:, None] * normals
+
+
+def teeth(track: Track, pictures: Pictures, body: Anny, bones) -> Float[Tensor, "v 3"]:
+    """Vertex offsets that set the teeth where the photo shows them."""
+    rest = body.shaped(track.betas)
+    offsets = mouth.set_teeth(body, rest)
+    face = body.express(rest, track.expression)
+    posed = skinned(face + offsets, dense_weights(body), bones)
+    head = pictures.head
+    rgb = head.rgb / head.alpha[..., None].clamp_min(1e-3)
+    return offsets + mouth.lengthened(body, rest, posed, head.camera, rgb)
+
+
+def behind_hands(camera: Camera, posed: Tensor, where) -> Float[Tensor, " v"]:
+    """1 for vertices beside or behind a hand in the picture: the matte's outline there is the
+    hand's, and says nothing of the clothes."""
+    pixels = camera.project(posed)
+    reach = HAND_ROOM * camera.intrinsics[0, 0] / camera.local(posed)[:, 2]
+    hand = torch.tensor(where.segments == garments.HAND)
+    tree = KDTree(pixels[hand].numpy())
+    distance = torch.from_numpy(tree.query(pixels.numpy())[0]).float()
+    return ((1.5 - distance / reach) * 2).clamp(0, 1) * ~hand
+
+
+def scatter(
+    config: OneShot, body: Anny, rest: Tensor, where, track: Track, rng: torch.Generator
+) -> Discs:
+    """Discs over the clothed mesh at rest: denser on the face and the hands, and where seen."""
+    a, b, c = rest[body.faces].unbind(1)
+    area = torch.linalg.cross(b - a, c - a).norm(dim=1) / 2
+    density = tailor.density(where)[body.faces].mean(1)
+    faces, barycentrics, shares = scattered(area * density, config.num_gaussians, rng)
+    sigma = (area[faces] * shares).sqrt().clamp(3e-4, 0.03) * 0.8
+    count = len(faces)
+    log_scales = torch.stack([sigma, sigma, (0.3 * sigma).clamp_min(3e-4)], 1).log()
+    return Discs(
+        faces,
+        barycentrics,
+        torch.zeros(count, 3),
+        torch.rand(count, generator=rng) * torch.pi,
+        log_scales,
+        torch.full((count,), 3.5),
+        torch.full((count, 3), 0.5),
+        torch.zeros(count, dtype=torch.long),
+    )
+
+
+def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, track: Track) -> Look:
+    """What the photo shows of every disc."""
+    body, vertices = draft.body, draft.vertices(drive)
+    frames = triangle_frames(vertices, body.faces)
+    gaussians = placed(carried(draft.discs, draft.rest_frames, frames), frames)
+    mesh = Mesh(vertices, body.faces, torch.zeros(len(vertices), 1))
+    normals = frames.axes[draft.discs.faces][..., 2]
+    height = pictures.full.camera.height
+    rgb, sure = observed(gaussians, normals, mesh, pictures.full, max(2, height // 130))
+    _, alone = observed(gaussians, normals, mesh, pictures.full, height // 36)
+    crowded = alone < 0.5 * sure
+    corners = body.faces[draft.discs.faces].numpy()
+    points = garments.interpolated(where, corners, draft.discs.barycentrics.numpy())
+    near, near_sure = observed(gaussians, normals, mesh, pictures.head, 3)
+    head = torch.tensor(points.segments == garments.HEAD) & (near_sure > 0.01)
+    rgb = torch.where(head[:, None], near, rgb).numpy().astype(np.float64)
+    confidence = torch.where(head, near_sure, sure).numpy().astype(np.float64)
+    for seen, mine in zip(track.hands_seen, (points.left, ~points.left), strict=True):
+        confidence[(points.segments == garments.HAND) & mine & (not seen)] = 0
+    view = torch.nn.functional.normalize(pictures.full.camera.center - gaussians.means, dim=1)
+    facing = (normals * view).sum(1).numpy().astype(np.float64)
+    return Look(points, rgb, to_lab(rgb), confidence, facing, crowded.numpy())
+
+
+def believed(seen: Look, doubt: bool = True) -> tuple[Int[np.ndarray, " n"], Seen]:
+    """Of every disc its label, and what is believed (without `doubt`, all) of what the photo shows
+    there."""
+    points, lab = seen.points, seen.lab
+    worn = garments.outfit(points, lab, seen.confidence)
+    labels = garments.labelled(points, worn, lab, seen.confidence)
+    if not doubt:
+        return labels, Seen(seen.rgb, seen.confidence)
+    confidence = tailor.trusted(points, labels, lab, seen.confidence, seen.facing)
+    confidence = tailor.uncrowded(labels, lab, confidence, seen.crowded)
+    return labels, Seen(seen.rgb, confidence)
+
+
+def refine(
+    config, avatar: SurfaceAvatar, drive: Drive, pictures: Pictures, freedom: Freedom, rng, report
+):
+    """The seen discs, fitted to the photo in its pose; the completed ones stay (Eq. 10)."""
+    frames = triangle_frames(avatar.vertices(drive), avatar.body.faces)
+    rest = avatar.rest_frames
+    there = carried(avatar.discs, rest, frames)
+    learnt = fit_appearance(
+        there,
+        frames,
+        freedom,
+        [pictures.full] if "head-picture" in config.without else [pictures.full, pictures.head],
+        config.appearance,
+        rng,
+        report.step,
+    )
+    if "lining" not in config.without:
+        learnt = together(learnt, tailor.lining(there))
+    discs = carried(learnt, frames, rest)
+    return SurfaceAvatar(avatar.body, avatar.betas, avatar.vertex_offsets, avatar.weights, discs)
+
+
+def pictures_of(
+    rgb: Float[Tensor, "h w 3"],
+    alpha: Float[Tensor, "h w"],
+    track: Track,
+    body: Anny,
+    config: OneShot,
+) -> Pictures:
+    """Targets cut from the photo: `rgb` is foreground colour, free of background."""
+    full = _cut(rgb, alpha, track, window(alpha), config.long_side)
+    vertices = body.vertices(track.betas, track.expression, track.pose, track.transl)
+    head = (body.part_labels == 1)[:, None]
+    pixels = track.camera.project(vertices)
+    low = torch.where(head, pixels, 1e9).amin(0)
+    high = torch.where(head, pixels, -1e9).amax(0)
+    side = float((high - low).max()) * 1.35
+    middle = (low + high) / 2
+    box = (*(middle - side / 2).tolist(), *(middle + side / 2).tolist())
+    return Pictures(
+        full,
+        _cut(rgb, alpha, track, box, config.head_side),
+        _cut(rgb, alpha, track, window(alpha), min(512, config.long_side)),
+    )
+
+
+def window(alpha: Float[Tensor, "h w"]) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of the person in the photo, with a margin."""
+    rows, columns = (alpha > 0.1).any(1).nonzero(), (alpha > 0.1).any(0).nonzero()
+    margin = 0.03 * max(len(rows), len(columns))
+    height, width = alpha.shape
+    return (
+        max(0.0, columns[0].item() - margin),
+        max(0.0, rows[0].item() - margin),
+        min(float(width), columns[-1].item() + 1 + margin),
+        min(float(height), rows[-1].item() + 1 + margin),
+    )
+
+
+def _cut(
+    rgb, alpha, track: Track, box: tuple[float, float, float, float], long_side: int
+) -> Target:
+    """The window `box` of the photo, its longer side `long_side` pixels, premultiplied."""
+    left, top, right, bottom = (round(edge) for edge in box)
+    scale = long_side / max(right - left, bottom - top)
+    width, height = round((right - left) * scale), round((bottom - top) * scale)
+    camera = track.camera.cropped(left, top, right - left, bottom - top).resized(width, height)
+    solid = torch.cat([rgb * alpha[..., None], alpha[..., None]], 2)
+    small = tailor.resampled(solid, (left, top, right, bottom), (width, height))
+    return Target(camera, small[..., :3].contiguous(), small[..., 3].contiguous())

@@ -1,0 +1,1 @@
+"""What a photo shows: people, their points, faces, hands and mattes."""

@@ -1,0 +1,35 @@
+"""Rendering by gsplat's CUDA kernels, for tensors on a GPU (`pip install incarnate[cuda]`)."""
+
+import torch
+from gsplat import rasterization  # pyright: ignore  (it takes this file for the package)
+from jaxtyping import Float
+from torch import Tensor
+
+from incarnate.cameras import Camera
+from incarnate.render.splat import BLUR, NEAR
+from incarnate.render.view import View
+from incarnate.scene import Gaussians
+
+
+def splat(
+    gaussians: Gaussians, camera: Camera, background: Float[Tensor, " c"] | None = None
+) -> View:
+    """The picture of a cloud; colors are drawn as they are, as features."""
+    pictures, alphas, _ = rasterization(  # pyright: ignore
+        gaussians.means,
+        torch.nn.functional.normalize(gaussians.quats, dim=-1),
+        gaussians.scales,
+        gaussians.opacities,
+        gaussians.colors,
+        camera.world_to_camera[None],
+        camera.intrinsics[None],
+        camera.width,
+        camera.height,
+        near_plane=NEAR,
+        eps2d=BLUR,
+        render_mode="RGB+D",
+    )
+    rgb, alpha, depth = pictures[0, ..., :-1], alphas[0, ..., 0], pictures[0, ..., -1]
+    if background is not None:
+        rgb = rgb + (1 - alpha)[..., None] * background
+    return View(rgb, alpha, depth)

@@ -1,0 +1,136 @@
+"""Rendering by the compiled core, for float32 tensors on the CPU.
+
+Values and gradients are those of `incarnate.render.splat` and `raster`, save the camera's, which
+have none here. Pictures and gradients do not depend on the number of threads.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from incarnate import _native
+from incarnate.cameras import Camera
+from incarnate.render.raster import Fragments
+from incarnate.render.view import View
+from incarnate.scene import Gaussians, Mesh
+
+
+def splat(
+    gaussians: Gaussians, camera: Camera, background: Float[Tensor, " c"] | None = None
+) -> View:
+    """The picture of a cloud. ValueError for other types, devices or more than 32 channels."""
+    _check(camera.world_to_camera, "the camera")
+    if camera.world_to_camera.requires_grad or camera.intrinsics.requires_grad:
+        raise ValueError("the native splatter has no camera gradients; use backend='torch'")
+    for name, tensor in [("means", gaussians.means), ("colors", gaussians.colors)]:
+        _check(tensor, name)
+    return View(
+        *_Splat.apply(
+            camera,
+            background,
+            gaussians.means,
+            gaussians.quats,
+            gaussians.scales,
+            gaussians.opacities,
+            gaussians.colors,
+        )
+    )
+
+
+def picture(
+    cloud: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+    camera: Camera,
+    background: Float[Tensor, " c"] | None = None,
+) -> View:
+    """The picture of means, quats, scales, opacities and colors, without gradients.
+
+    They must be contiguous float32 on the CPU: the core refuses others.
+    """
+    means, quats, scales, opacities, colors = cloud
+    rgb = colors.new_empty(camera.height, camera.width, colors.shape[1])
+    alpha, depth = rgb.new_empty(2, camera.height, camera.width)
+    _native.splat(
+        _native.Gaussians(means, quats, scales, opacities, colors),
+        _plain(camera.world_to_camera),
+        _plain(camera.intrinsics),
+        None if background is None else _plain(background),
+        rgb,
+        alpha,
+        depth,
+    )
+    return View(rgb, alpha, depth)
+
+
+def rasterize(mesh: Mesh, camera: Camera) -> Fragments:
+    """The triangles seen; nothing here has a gradient. ValueError for other types or devices."""
+    _check(camera.world_to_camera, "the camera")
+    _check(mesh.vertices, "vertices")
+    depth = mesh.vertices.new_empty(camera.height, camera.width)
+    face_ids = torch.empty(camera.height, camera.width, dtype=torch.int64)
+    barycentrics = depth.new_empty(camera.height, camera.width, 3)
+    _native.rasterize(
+        _plain(mesh.vertices),
+        _plain(mesh.faces.long()),
+        _plain(camera.world_to_camera),
+        _plain(camera.intrinsics),
+        face_ids,
+        barycentrics,
+        depth,
+    )
+    return Fragments(face_ids, barycentrics, depth)
+
+
+def _check(tensor: Tensor, name: str) -> None:
+    if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+        raise ValueError(
+            f"the native backend draws float32 on the CPU, but {name} came as {tensor.dtype} on "
+            f"{tensor.device}; convert it, or use backend='torch'"
+        )
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().contiguous()
+
+
+class _Splat(torch.autograd.Function):
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, camera: Camera, background: Tensor | None, *parameters: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        cloud = [_plain(p) for p in parameters]
+        rgb = cloud[-1].new_empty(camera.height, camera.width, cloud[-1].shape[1])
+        alpha, depth = rgb.new_empty(2, camera.height, camera.width)
+        behind = None if background is None else _plain(background)
+        ctx.frame = _native.splat(
+            _native.Gaussians(*cloud),
+            _plain(camera.world_to_camera),
+            _plain(camera.intrinsics),
+            behind,
+            rgb,
+            alpha,
+            depth,
+        )
+        ctx.has_background = background is not None
+        ctx.save_for_backward(*cloud, rgb, alpha, depth, *([] if behind is None else [behind]))
+        return rgb, alpha, depth
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        saved = ctx.saved_tensors
+        cloud, picture = saved[:5], saved[5:8]
+        behind = saved[8] if ctx.has_background else None
+        out = [torch.empty_like(p) for p in cloud]
+        _native.splat_backward(
+            ctx.frame,
+            _native.Gaussians(*cloud),
+            behind,
+            _native.Images(*picture),
+            _native.Images(*[_plain(g) for g in gradients]),
+            _native.Gradients(*out),
+        )
+        d_background = None
+        if ctx.needs_input_grad[1]:
+            d_background = ((1 - picture[1])[..., None] * gradients[0]).sum((0, 1))
+        return None, d_background, *out

@@ -1,0 +1,1 @@
+"""Synthetic people with exact truth: `person`, `posed`, `shot`; whole scenes; shards of them."""

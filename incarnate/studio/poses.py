@@ -1,0 +1,158 @@
+"""What people do in front of the camera: one frame at a time, or talking for a while."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import roma
+import torch
+
+from incarnate.audio import Waveform
+from incarnate.io.motions import read_motion
+from incarnate.motion import Motion, grounded, pose_preset, walk_cycle
+from incarnate.motion.arkit import ARKIT_NAMES
+from incarnate.motion.presets import Arm, Attitude, Leg, attitude_pose
+from incarnate.motion.skeleton import INDEX
+from incarnate.speech import Phoneme, Speaking, say, spoken
+
+Action = Literal["standing", "gesturing", "walking", "sitting", "dancing", "moving"]
+ACTIONS: tuple[Action, ...] = (
+    "standing", "standing", "gesturing", "gesturing", "walking", "sitting", "dancing",
+)  # fmt: skip
+GESTURES = (
+    "arms-up", "crossed", "waving", "hands-on-hips", "pointing", "fists", "peace", "t-pose",
+)  # fmt: skip
+SENTENCES = (
+    "Hello there, how are you today?",
+    "My brother found a purple umbrella by the river.",
+    "We will meet again before the end of the week.",
+    "Please bring both maps, the old one and the new one.",
+    "The weather may change, so pack a warm jumper.",
+)
+JITTER = {"neck": 0.08, "head": 0.12, "shoulder": 0.10, "elbow": 0.10, "wrist": 0.15,
+          "spine": 0.03, "hip": 0.03, "knee": 0.02}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """Frames with a word for what is done."""
+
+    action: Action
+    motion: Motion
+
+
+@dataclass(frozen=True, eq=False)
+class Talk:
+    """Somebody who says something, with the truth about it."""
+
+    text: str
+    motion: Motion
+    sound: Waveform
+    phonemes: list[Phoneme]
+    """With their exact times, as the voice was told them."""
+
+
+def drive(rng: np.random.Generator, clips: tuple[Motion, ...] = ()) -> Drive:
+    """One frame at random; half of them from `clips` where there are any."""
+    if clips and rng.random() < 0.5:
+        clip = clips[rng.integers(len(clips))]
+        k = int(rng.integers(len(clip)))
+        return Drive("moving", grounded(clip.frames(k, k + 1)))
+    action = ACTIONS[rng.integers(len(ACTIONS))]
+    match action:
+        case "standing":
+            motion = _preset("stand")
+        case "gesturing":
+            motion = _preset(GESTURES[rng.integers(len(GESTURES))])
+        case "walking":
+            cycle = _walk()
+            k = int(rng.integers(len(cycle)))
+            motion = cycle.frames(k, k + 1)
+        case "sitting":
+            motion = _preset("sitting")
+        case _:
+            motion = grounded(Motion.still(attitude_pose(_dance(rng))))
+    expression = torch.from_numpy(_face(rng))[None]
+    return Drive(action, _jittered(motion, rng).with_expression(expression))
+
+
+def talk(rng: np.random.Generator, text: str | None = None, fps: float = 25.0) -> Talk:
+    """A sentence spoken by the embedded voice, with face, head and hands that go with it."""
+    text = SENTENCES[rng.integers(len(SENTENCES))] if text is None else text
+    seed = int(rng.integers(2**31))
+    speech = say(text, seed=seed)
+    style: Literal["calm", "lively"] = "lively" if rng.random() < 0.5 else "calm"
+    motion = spoken(speech.waveform, speech.phonemes, Speaking(style, fps), seed)
+    return Talk(text, motion, speech.waveform, list(speech.phonemes))
+
+
+def clips(paths: tuple[Path, ...]) -> tuple[Motion, ...]:
+    """The motions in files. ValueError or OSError says what is wrong with one."""
+    return tuple(read_motion(path) for path in paths)
+
+
+@cache
+def _preset(name: str) -> Motion:
+    return pose_preset(name)
+
+
+@cache
+def _walk() -> Motion:
+    return walk_cycle(fps=30.0)
+
+
+def _dance(rng: np.random.Generator) -> Attitude:
+    def arm() -> Arm:
+        upper = (
+            float(rng.uniform(0.2, 1)),
+            float(rng.uniform(-0.8, 0.9)),
+            float(rng.normal(0.2, 0.3)),
+        )
+        fore = (
+            float(rng.uniform(-0.4, 1)),
+            float(rng.uniform(-0.4, 1)),
+            float(rng.uniform(0.1, 0.9)),
+        )
+        return Arm(upper, fore, (-0.3, -0.3, 0.6))
+
+    sway = float(rng.normal(0, 8))
+
+    def leg() -> Leg:
+        flex, aside = float(rng.uniform(-8, 35)), float(rng.uniform(2, 14))
+        return Leg(flex, aside, 12.0, float(rng.uniform(5, 45)))
+
+    turned = float(rng.normal(0, 8))
+    head = (0.0, float(rng.normal(0, 6)), float(rng.normal(0, 12)))
+    return Attitude(arm(), arm(), leg(), leg(), (2.0, sway, sway), (4.0, -sway, turned), head)
+
+
+def _face(rng: np.random.Generator) -> np.ndarray:
+    """ARKit weights of some mood: mostly slight, mouths mostly shut."""
+    out = np.zeros(52, np.float32)
+    at = ARKIT_NAMES.index
+    smile, frown = max(0.0, rng.normal(0.2, 0.25)), max(0.0, rng.normal(-0.15, 0.2))
+    for side in ("Left", "Right"):
+        out[at(f"mouthSmile{side}")] = smile
+        out[at(f"mouthFrown{side}")] = frown * (smile == 0)
+        out[at(f"cheekSquint{side}")] = 0.4 * smile
+        out[at(f"eyeBlink{side}")] = 0.8 if rng.random() < 0.03 else 0.05 * rng.random()
+        out[at(f"browOuterUp{side}")] = max(0.0, rng.normal(0, 0.2))
+    out[at("browInnerUp")] = max(0.0, rng.normal(0, 0.2))
+    out[at("jawOpen")] = max(0.0, rng.normal(-0.05, 0.15))
+    look = rng.normal(0, 0.15)
+    out[at("eyeLookOutLeft")] = out[at("eyeLookInRight")] = max(0.0, look)
+    out[at("eyeLookInLeft")] = out[at("eyeLookOutRight")] = max(0.0, -look)
+    return out.clip(0, 1)
+
+
+def _jittered(motion: Motion, rng: np.random.Generator) -> Motion:
+    """Each joint turned a little, as no two people stand alike."""
+    turns = np.zeros((len(INDEX), 3), np.float32)
+    for name, j in INDEX.items():
+        for stem, size in JITTER.items():
+            if stem in name:
+                turns[j] = rng.normal(0, size, 3)
+    by = roma.rotvec_to_rotmat(torch.from_numpy(turns))
+    return replace(motion, pose=motion.pose @ by)

@@ -1,0 +1,194 @@
+"""Webdataset shards of studio shots: tar files that come out alike wherever they are made.
+
+Shard k holds the shots of people k x PEOPLE_A_SHARD and on, each sample as
+
+    000017.png         rgb, 8 bits           000017.alpha.png   8 bits
+    000017.normal.png  rgb = 32767.5 (n + 1), 16 bits, n in camera axes; 0 beside the person
+    000017.depth.png   DEPTH_UNIT metres, 16 bits, 0 beside the person
+    000017.parts.png   index into the part names of studio.json, 8 bits
+    000017.json        caption, camera, keypoints, body parameters, light
+
+A shard is whole or absent, so a stopped run continues where it was.
+"""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+import roma
+import torch
+from numpy.typing import NDArray
+
+from incarnate.io.runs import replacing
+from incarnate.motion import SMPLX_JOINTS, Motion
+from incarnate.progress import Report
+from incarnate.studio.mhclo import Wardrobe, dressed, wardrobe
+from incarnate.studio.people import person
+from incarnate.studio.piece import LABELS
+from incarnate.studio.poses import clips
+from incarnate.studio.scenes import SHOTS_A_PERSON, Sample, pictured
+
+PEOPLE_A_SHARD = 4
+SHOTS_A_SHARD = PEOPLE_A_SHARD * SHOTS_A_PERSON
+DEPTH_UNIT = 0.0002
+LISTING = "studio.json"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to make; everything here changes the bytes."""
+
+    count: int
+    size: int = 256
+    seed: int = 0
+    makehuman: Path | None = None
+    """A MakeHuman assets folder; half the people then wear its clothes and hair."""
+    motions: tuple[Path, ...] = ()
+    """BVH or SMPL-X files; half the shots then hold one of their frames."""
+
+
+def make(order: Order, folder: Path, workers: int, report: Report) -> int:
+    """Writes the shards that are not there yet; returns how many it wrote.
+
+    ValueError for an order that makes no sense or differs from the folder's.
+    """
+    checked(order, workers)
+    _open(order, folder)
+    total = -(-order.count // SHOTS_A_SHARD)
+    missing = [k for k in range(total) if not _path(folder, k).exists()]
+    done = total - len(missing)
+    report.stage("shooting")
+    if workers == 1:
+        for k in missing:
+            _shard(order, folder, k)
+            done += 1
+            report.step(done, total)
+        return len(missing)
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        for job in as_completed([pool.submit(_shard, order, folder, k) for k in missing]):
+            job.result()
+            done += 1
+            report.step(done, total)
+    return len(missing)
+
+
+def checked(order: Order, workers: int) -> None:
+    """ValueError for what cannot be made; a bad file is refused before any work."""
+    if order.count < 1:
+        raise ValueError(f"the count is {order.count}; give at least 1 picture")
+    if not 16 <= order.size <= 2048:
+        raise ValueError(f"the size is {order.size}; give 16 to 2048 pixels a side")
+    if workers < 1:
+        raise ValueError(f"{workers} workers make nothing; give at least 1")
+    if order.seed < 0:
+        raise ValueError(f"the seed is {order.seed}; give 0 or more")
+    clips(order.motions)
+    if order.makehuman is not None:
+        wardrobe(order.makehuman)
+
+
+def _open(order: Order, folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; name a folder for the shards")
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = json.loads(json.dumps(asdict(order), default=str))
+    listing = {"order": asked, "parts": LABELS, "joints": SMPLX_JOINTS, "depth_unit": DEPTH_UNIT}
+    path = folder / LISTING
+    if path.exists():
+        try:
+            known = json.loads(path.read_text())["order"]
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{path} is not a studio's listing; choose another folder") from error
+        if known != asked:
+            raise ValueError(f"{folder} holds another order; choose another folder, or repeat it")
+        return
+    with replacing(path) as part:
+        part.write_text(json.dumps(listing, indent=1) + "\n")
+
+
+def _path(folder: Path, k: int) -> Path:
+    return folder / f"studio-{k:06d}.tar"
+
+
+def _shard(order: Order, folder: Path, k: int) -> None:
+    torch.set_num_threads(1)  # Workers share the machine, and sums keep their order.
+    motions = clips(order.motions)
+    clothes = None if order.makehuman is None else wardrobe(order.makehuman)
+    with replacing(_path(folder, k)) as part, tarfile.open(part, "w") as tar:
+        first = k * SHOTS_A_SHARD
+        end = min(first + SHOTS_A_SHARD, order.count)
+        for i, sample in zip(range(first, end), _samples(order, k, motions, clothes), strict=False):
+            for suffix, data in encoded(sample):
+                entry = tarfile.TarInfo(f"{i:06d}.{suffix}")
+                entry.size = len(data)
+                tar.addfile(entry, io.BytesIO(data))
+
+
+def _samples(
+    order: Order, k: int, motions: tuple[Motion, ...], clothes: Wardrobe | None
+) -> Iterator[Sample]:
+    for index in range(k * PEOPLE_A_SHARD, (k + 1) * PEOPLE_A_SHARD):
+        who = person((order.seed, index))
+        if clothes is not None and index % 2:
+            who = dressed(who, clothes, np.random.default_rng([order.seed, index, 2]))
+        rng = np.random.default_rng([order.seed, index, 1])
+        yield from pictured(who, rng, order.size, SHOTS_A_PERSON, motions)
+
+
+def encoded(sample: Sample) -> Iterator[tuple[str, bytes]]:
+    """Suffix and bytes of each of a sample's files."""
+    taken = sample.shot
+    hit = taken.alpha > 0
+    normal = np.round((taken.normal + 1) * 32767.5 * hit[..., None]).astype(np.uint16)
+    yield "png", _png(taken.rgb[..., ::-1])
+    yield "alpha.png", _png(np.round(taken.alpha * 255).astype(np.uint8))
+    yield "normal.png", _png(normal[..., ::-1])
+    yield "depth.png", _png(np.round(taken.depth / DEPTH_UNIT).clip(0, 65535).astype(np.uint16))
+    yield "parts.png", _png(taken.parts)
+    yield "json", (json.dumps(_told(sample)) + "\n").encode()
+
+
+def _png(pixels: NDArray) -> bytes:
+    done, data = cv2.imencode(
+        ".png", np.ascontiguousarray(pixels), [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    )
+    if not done:
+        raise OSError("a picture could not be encoded as PNG")
+    return data.tobytes()
+
+
+def _told(sample: Sample) -> dict[str, object]:
+    taken, who = sample.shot, sample.shot.posed.person
+    motion = taken.posed.motion
+    return {
+        "caption": sample.caption,
+        "action": sample.action,
+        "framing": sample.framing,
+        "azimuth": round(sample.azimuth, 5),
+        "foreign": who.foreign,
+        "world_to_camera": _rounded(taken.camera.world_to_camera.numpy()),
+        "intrinsics": _rounded(taken.camera.intrinsics.numpy(), 3),
+        "joints": _rounded(np.nan_to_num(taken.joints, nan=-1.0), 2),
+        "joints_seen": taken.joints_seen.tolist(),
+        "joints_3d": _rounded(np.nan_to_num(taken.posed.joints, nan=0.0)),
+        "landmarks": _rounded(taken.landmarks, 2),
+        "landmarks_seen": taken.landmarks_seen.tolist(),
+        "body": who.figure.body.name,
+        "betas": _rounded(who.figure.betas),
+        "pose": _rounded(roma.rotmat_to_rotvec(motion.pose[0]).numpy()),
+        "transl": _rounded(motion.transl[0].numpy()),
+        "expression": _rounded(motion.expression[0].numpy()),
+        "light": sample.light.kind,
+        "background": sample.background.kind,
+    }
+
+
+def _rounded(values: NDArray, digits: int = 5) -> list[object]:
+    return np.round(values.astype(np.float64), digits).tolist()

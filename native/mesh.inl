@@ -1,0 +1,142 @@
+// Triangles under a z-buffer. A ray (x, y, 1) meets the plane of p0 p1 p2 where its barycentrics are
+// proportional to edge_i = (p_j x p_k) . ray; this needs no clipping and is exact in perspective
+// (Olano and Greer 1997). Neighbours see the same numbers with opposite signs: no gaps between them.
+
+namespace {
+
+inline void cross(const double* a, const double* b, double* out) {
+  out[0] = a[1] * b[2] - a[2] * b[1];
+  out[1] = a[2] * b[0] - a[0] * b[2];
+  out[2] = a[0] * b[1] - a[1] * b[0];
+}
+
+inline double dot3(const double* a, const double* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
+
+// Camera axes and where they fall in the picture, of each vertex once.
+void localize(const Faces& s, const Pinhole& c, int first, int last, Local* out) {
+  for (int i = first; i < last; ++i) {
+    const float* v = s.vertices + 3 * size_t(i);
+    Local& p = out[i];
+    for (int k = 0; k < 3; ++k)
+      p.at[k] = double(c.rotation[3 * k]) * v[0] + double(c.rotation[3 * k + 1]) * v[1] +
+                double(c.rotation[3 * k + 2]) * v[2] + c.translation[k];
+    const double by = p.at[2] >= NEAR ? 1 / p.at[2] : 0;
+    p.x = c.fx * p.at[0] * by + c.cx, p.y = c.fy * p.at[1] * by + c.cy;
+  }
+}
+
+// Whether a pixel's centre lies between, to a hundredth.
+inline bool has_center(double low, double high) {
+  return __builtin_floor(high - 0.49) >= __builtin_ceil(low - 0.51);
+}
+
+inline void triangle_box(const Pinhole& c, const Local* const p[3], Triangle& t) {
+  double low[2] = {1e30, 1e30}, high[2] = {-1e30, -1e30};
+  int in_front = 0;
+  for (int i = 0; i < 3; ++i) {
+    if (!(p[i]->at[2] >= NEAR)) continue;
+    ++in_front;
+    const double at[2] = {p[i]->x, p[i]->y};
+    for (int k = 0; k < 2; ++k) {
+      low[k] = at[k] < low[k] ? at[k] : low[k];
+      high[k] = at[k] > high[k] ? at[k] : high[k];
+    }
+  }
+  if (!in_front) return;
+  if (in_front < 3)
+    low[0] = low[1] = 0, high[0] = c.width, high[1] = c.height;
+  else if (!(has_center(low[0], high[0]) && has_center(low[1], high[1])))
+    return;
+  const double x = (low[0] + high[0]) / 2, y = (low[1] + high[1]) / 2;
+  blocks(float(x), float(high[0] - x) + 0.01f, c.width, t.left, t.right);
+  blocks(float(y), float(high[1] - y) + 0.01f, c.height, t.top, t.bottom);
+  if (t.left == t.right || t.top == t.bottom) t.left = t.right = t.top = t.bottom = 0;
+}
+
+void set_up(const Faces& s, const Local* local, const Pinhole& c, int first, int last,
+            Triangle* triangles) {
+  for (int f = first; f < last; ++f) {
+    Triangle& t = triangles[f];
+    t.left = t.right = t.top = t.bottom = 0;
+    const Local* p[3];
+    for (int i = 0; i < 3; ++i) p[i] = local + s.faces[3 * size_t(f) + i];
+    triangle_box(c, p, t);
+    if (t.left == t.right) continue;
+    double n[3][3];
+    cross(p[1]->at, p[2]->at, n[0]);
+    cross(p[2]->at, p[0]->at, n[1]);
+    cross(p[0]->at, p[1]->at, n[2]);
+    const double det = dot3(p[0]->at, n[0]);
+    const double sign = det < 0 ? -1 : 1;
+    t.volume = sign * det;
+    if (!(t.volume > 0)) {
+      t.left = t.right = t.top = t.bottom = 0;
+      continue;
+    }
+    for (int i = 0; i < 3; ++i) {
+      t.edge[i][0] = sign * n[i][0] / c.fx;
+      t.edge[i][1] = sign * n[i][1] / c.fy;
+      t.edge[i][2] = sign * n[i][2] - t.edge[i][0] * c.cx - t.edge[i][1] * c.cy;
+    }
+  }
+}
+
+// Edge functions of a triangle relative to the corner of a tile.
+struct Edges {
+  float x[3], y[3], at_corner[3], per_volume;
+};
+inline Edges edges(const Triangle& t, Corner c) {
+  Edges e;
+  for (int i = 0; i < 3; ++i) {
+    e.x[i] = float(t.edge[i][0]), e.y[i] = float(t.edge[i][1]);
+    e.at_corner[i] = float(t.edge[i][0] * c.x + t.edge[i][1] * c.y + t.edge[i][2]);
+  }
+  e.per_volume = float(1 / t.volume);
+  return e;
+}
+
+inline F bits(int32_t value) {
+  F r;
+  EACH_PART r.v[k] = (V)(VI{} + value);
+  return r;
+}
+
+void draw_tile(const Corners& s, int tile, const Hits& out) {
+  const Lists grid = {nullptr, nullptr, nullptr, nullptr, nullptr, 0, s.width, s.height, s.tiles_x};
+  const Corner c = corner(grid, tile);
+  alignas(64) float nearest[BLOCKS * LANES] = {};  // 1 / z.
+  alignas(64) int32_t ids[BLOCKS * LANES];
+  for (int32_t& id : ids) id = -1;
+  const F zero(0.f), limit(1.f / NEAR);
+  for (uint32_t k = s.starts[tile]; k < s.starts[tile + 1]; ++k) {
+    const Triangle& t = s.triangles[s.order[k]];
+    const Edges e = edges(t, c);
+    uint64_t todo = covered(t.left, t.right, t.top, t.bottom, c.x / 4, c.y / 4);
+    for (; todo; todo &= todo - 1) {
+      const int b = __builtin_ctzll(todo);
+      const F x = load(CENTERS.x[b % 8]), y = load(CENTERS.y[b / 8]);
+      F w[3];
+      for (int i = 0; i < 3; ++i) w[i] = F(e.x[i]) * x + F(e.y[i]) * y + F(e.at_corner[i]);
+      const F slope = (w[0] + w[1] + w[2]) * F(e.per_volume), before = load(nearest + b * LANES);
+      const Mask hit = (zero <= w[0]) & (zero <= w[1]) & (zero <= w[2]) & (before < slope) &
+                       (slope <= limit);
+      store(nearest + b * LANES, select(hit, slope, before));
+      float* id = reinterpret_cast<float*>(ids + b * LANES);
+      store(id, select(hit, bits(int32_t(s.order[k])), load(id)));
+    }
+  }
+  each_pixel(grid, c, [&](int b, int lane, size_t at) {
+    const int32_t id = ids[b * LANES + lane];
+    out.faces[at] = id;
+    float w[3] = {0, 0, 0}, sum = 0;
+    if (id >= 0) {
+      const Edges e = edges(s.triangles[id], c);
+      const float x = CENTERS.x[b % 8][lane], y = CENTERS.y[b / 8][lane];
+      for (int i = 0; i < 3; ++i) sum += w[i] = e.x[i] * x + e.y[i] * y + e.at_corner[i];
+    }
+    for (int i = 0; i < 3; ++i) out.barycentrics[3 * at + i] = id < 0 ? 0.f : w[i] / sum;
+    out.depth[at] = id < 0 ? 0.f : float(s.triangles[id].volume) / sum;
+  });
+}
+
+}  // namespace

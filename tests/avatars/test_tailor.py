@@ -1,0 +1,87 @@
+"""What of the photo is believed: on a flat face with one eye."""
+
+import numpy as np
+import torch
+
+from incarnate.avatars import garments, tailor
+from incarnate.avatars.garments import Anatomy
+from incarnate.avatars.surface import Discs, together
+
+SKIN_LAB, IRIS_LAB, HAIR_LAB = (65.0, 15.0, 18.0), (25.0, 4.0, 6.0), (12.0, 1.0, 2.0)
+
+
+def face(lids: bool = True) -> Anatomy:
+    """A grid of skin 12 by 12 cm, 2 mm apart; the left eye's lids are a disc of 1.2 cm in it."""
+    across, up = np.meshgrid(np.linspace(-0.06, 0.06, 61), np.linspace(-0.06, 0.06, 61))
+    points = np.stack([across.ravel(), up.ravel(), 0 * up.ravel()], 1)
+    count, none = len(points), np.zeros(len(points))
+    far = np.linalg.norm(points[:, :2] - [0.03, 0.0], axis=1)
+    moved = np.clip((0.024 - far) / 0.012, 0, 1) if lids else none
+    normals = np.tile([0.0, 0.0, 1.0], (count, 1))
+    segments = np.full(count, garments.HEAD)
+    return Anatomy(
+        points, normals, segments, across.ravel() > 0, none, np.full(count, -1), none, moved, none
+    )
+
+
+def shaded(where: Anatomy) -> np.ndarray:
+    """Skin that darkens by 6 in L from cheek to brow: no lid is the colour of the mean face."""
+    return np.array(SKIN_LAB) - where.points[:, 1:2] * [50.0, 0, 0]
+
+
+def test_iris_on_a_lid_is_not_believed_and_plain_lid_is():
+    where = face()
+    lab = shaded(where)
+    eye = np.linalg.norm(where.points[:, :2] - [0.03, 0.0], axis=1) < 0.006
+    lab[eye] = IRIS_LAB
+    labels, sure = np.full(len(lab), garments.SKIN), np.ones(len(lab))
+    trust = tailor.trusted(where, labels, lab, sure, np.ones(len(lab)))
+    assert (trust[eye] == 0).all()
+    assert (trust[~eye] > 0.9).all()
+
+
+def test_hair_beside_a_cheek_seen_at_a_slant_is_not_believed_and_a_beard_is():
+    where = face(lids=False)
+    across = where.points[:, 0]
+    facing = np.where(across > 0.045, 0.4, 0.95)
+    labels, sure = np.full(len(across), garments.SKIN), np.ones(len(across))
+    tuft = shaded(where)
+    tuft[across > 0.05] = HAIR_LAB
+    assert (tailor.trusted(where, labels, tuft, sure, facing)[across > 0.051] == 0).all()
+    beard = shaded(where)
+    beard[where.points[:, 1] < -0.02] = HAIR_LAB
+    trust = tailor.trusted(where, labels, beard, sure, facing)
+    assert (trust[where.points[:, 1] < -0.04] > 0.9).all()
+
+
+def test_lids_that_the_photo_does_not_vouch_for_stay_and_the_rest_learns():
+    where = face()
+    doubted = where.lids > 0.3
+    free = tailor.freedom(where, np.full(len(doubted), garments.SKIN), 1.0 - doubted)
+    for bound in (free.color, free.offset, free.shrunk, free.grown, free.faded):
+        assert (bound[torch.tensor(doubted)] == 0).all()
+        assert (bound[torch.tensor(~doubted)] > 0.3).all()
+
+
+def test_lids_that_the_photo_vouches_for_neither_cover_the_eye_nor_take_its_colour():
+    where = face()
+    lids = torch.tensor(where.lids > 0.3)
+    free = tailor.freedom(where, np.full(len(lids), garments.SKIN), np.ones(len(lids)))
+    assert (free.offset[lids] <= 0.001).all() and (free.grown[lids] == 0).all()
+    assert (free.color[lids] <= 0.1).all() and (free.color[~lids] > 0.3).all()
+
+
+def test_a_lining_lies_beneath_the_hair_and_nothing_else():
+    count = 6
+    labels = torch.tensor([garments.HAIR, garments.SKIN] * 3)
+    discs = Discs(
+        torch.arange(count), torch.full((count, 3), 1 / 3), torch.zeros(count, 3),
+        torch.zeros(count), torch.full((count, 3), -6.0), torch.full((count,), 3.5),
+        torch.rand(count, 3), labels,
+    )  # fmt: skip
+    beneath = tailor.lining(discs)
+    assert beneath.faces.tolist() == [0, 2, 4]
+    assert (beneath.offsets[:, 2] < -0.002).all() and (beneath.offsets[:, :2] == 0).all()
+    whole = together(discs, beneath)
+    assert len(whole.colors) == 9
+    torch.testing.assert_close(whole.colors[6:], discs.colors[::2])

@@ -1,0 +1,66 @@
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+
+from incarnate.losses import l1, ssim
+
+
+def pictures(height: int = 43, width: int = 57, channels: int = 3) -> tuple[torch.Tensor, ...]:
+    rng = torch.Generator().manual_seed(0)
+    a = torch.rand(height, width, channels, generator=rng)
+    noise = torch.randn(height, width, channels, generator=rng)
+    return a, (a + 0.2 * noise).clamp(0, 1)
+
+
+@pytest.mark.parametrize("backend", ["torch", "native"])
+def test_ssim_is_the_one_of_skimage(backend):
+    a, b = pictures()
+    wanted = structural_similarity(
+        a.double().numpy(),
+        b.double().numpy(),
+        channel_axis=-1,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=1,
+    )
+    assert ssim(a, b, backend).item() == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(11, 11, 1), (12, 30, 4), (43, 57, 3)])
+def test_native_ssim_agrees_with_its_definition(shape):
+    results = []
+    for backend in ("torch", "native"):
+        a, b = (p.requires_grad_() for p in pictures(*shape))
+        mean = ssim(a, b, backend)
+        (3 * mean).backward()
+        results.append((mean.detach(), a.grad, b.grad))
+    for theirs, ours in zip(*results, strict=True):
+        # Float32 variances as differences: 1e-6 of the largest slope, with room.
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5 * theirs.abs().max().item())
+
+
+def test_ssim_of_a_picture_with_itself_is_one_and_is_highest():
+    a, _ = pictures()
+    same = a.clone().requires_grad_()
+    mean = ssim(same, a)
+    mean.backward()
+    assert mean.item() == pytest.approx(1, abs=1e-6)
+    assert same.grad is not None
+    assert same.grad.abs().max() < 1e-6
+
+
+def test_ssim_refuses_what_is_smaller_than_its_window():
+    with pytest.raises(ValueError, match="11 x 11"):
+        a, b = pictures(10, 30)
+        ssim(a, b)
+
+
+def test_l1_counts_only_weighed_pixels():
+    a, b = torch.zeros(4, 4, 3), torch.ones(4, 4, 3)
+    b[:2] = 0.25
+    weights = torch.zeros(4, 4)
+    assert l1(a, b).item() == pytest.approx(0.625)
+    assert l1(a, b, weights).item() == 0
+    weights[:2] = 2
+    assert l1(a, b, weights).item() == pytest.approx(0.25)
