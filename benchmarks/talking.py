@@ -14,7 +14,6 @@ positive where lips come late.
 """
 
 import argparse
-import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,27 +22,22 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from pocketsphinx import Decoder
 
 from incarnate.audio import SPEECH_RATE
 from incarnate.body.anny import Anny
+from incarnate.evaluate.aligner import phones
+from incarnate.evaluate.talk import SENTENCES
 from incarnate.io.sounds import read_sound
+from incarnate.metrics import mouths
+from incarnate.metrics.mouths import CHIN, IRISES, LEFT, LIPS, RIGHT, UPPER
 from incarnate.perception.landmarkers import Perception
 from incarnate.perception.sight import landmarks
 from incarnate.progress import Silent
 from incarnate.sources import joined, recording, sentence
 from incarnate.speech import Speaking
 
-SENTENCES = (
-    "My mother bought five beautiful blue vases, and you know who moved them above the piano.",
-    "Bob and Pam often fly to Paris; if we move far from home, who will feed the puppy?",
-    "The farmer who found a purple ball above the barn put it on top of the box.",
-)
-LIPS = {"M", "B", "P"}
 OPEN = {"AA", "AE", "AO", "AW", "AY", "AH"}
-WIDE_OPEN = {"AA", "AE", "AW", "AY"}
 FPS = 30.0
-UPPER, LOWER, LEFT, RIGHT, CHIN, IRISES = 13, 14, 61, 291, 152, (468, 473)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,17 +93,16 @@ def filmed(
     count = min(len(shown), len(driven))
     gap, width, jaw = lengths(shown[:count])
     _, driven_width, driven_jaw = lengths(driven[:count])
-    return Film(gap, width, jaw, driven_width, driven_jaw, phones_of(path, text))
+    return Film(
+        gap, width, jaw, driven_width, driven_jaw, phones(read_sound(path, SPEECH_RATE), text)
+    )
 
 
 def points_of(film: Path) -> np.ndarray:
     """Face points (f 478 3) of every frame; NaN where no face is found."""
-    found = []
     with Perception() as perception, av.open(str(film)) as container:
-        for frame in container.decode(video=0):
-            faces = perception.faces(frame.to_ndarray(format="rgb24"))
-            found.append(faces[0].points if faces else np.full((478, 3), np.nan))
-    return np.array(found)
+        frames = (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
+        return mouths.face_points(frames, perception)
 
 
 def own_face(expression: torch.Tensor) -> np.ndarray:
@@ -128,53 +121,24 @@ def lengths(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return np.linalg.norm(points[:, a, :axes] - points[:, b, :axes], axis=1)
 
     unit, deep = apart(*IRISES), apart(*IRISES, 3)
-    return apart(UPPER, LOWER) / unit, apart(LEFT, RIGHT) / unit, apart(UPPER, CHIN, 3) / deep
-
-
-def phones_of(film: Path, text: str) -> list[tuple[str, float, float]]:
-    """pocketsphinx' sounds with start and end, in the film's own sound, however long."""
-    pcm = (np.clip(read_sound(film, SPEECH_RATE).samples, -1, 1) * 32767).astype("<i2").tobytes()
-    # `bestpath` makes a lattice of the words and may then lose the last of them, on which the
-    # second pass fails; narrow beams lose a long text on the way.
-    decoder = Decoder(loglevel="FATAL", bestpath=False, beam=1e-100, pbeam=1e-100, wbeam=1e-100)
-    words = re.sub("[^a-z' ]", " ", text.lower()).split()
-    unknown = [word for word in words if decoder.lookup_word(word) is None]
-    if unknown:
-        raise SystemExit(
-            f"pocketsphinx' dictionary lacks {' '.join(unknown)}: spell them otherwise"
-        )
-    decoder.set_align_text(" ".join(words))
-    for second in (False, True):
-        if second:
-            decoder.set_alignment()
-        decoder.start_utt()
-        decoder.process_raw(pcm, full_utt=True)
-        decoder.end_utt()
-    alignment = decoder.get_alignment()
-    if alignment is None:
-        raise SystemExit(f"pocketsphinx cannot align {film} with its text")
-    phones = [phone for word in alignment for phone in word]
-    return [(p.name or "", p.start / 100, (p.start + p.duration) / 100) for p in phones]
+    return mouths.gaps(points), apart(LEFT, RIGHT) / unit, apart(UPPER, CHIN, 3) / deep
 
 
 def shown(name: str, kind: str, films: list[Film]) -> None:
-    closed, opened, lags = [], [], []
+    lags, closed, opened = [], [], []
     for film in films:
         times = np.arange(len(film.gap)) / FPS
-        for symbol, start, end in film.phones:
-            near = (times >= start - 1 / FPS) & (times <= end + 1 / FPS)
-            if symbol in LIPS and near.any():
-                closed.append(float(np.nanmin(film.gap[near])))
-            if symbol in WIDE_OPEN and near.any():
-                opened.append(float(np.nanmax(film.gap[near])))
+        lips = mouths.articulated(film.gap, FPS, film.phones)
+        closed += lips.least
+        opened += lips.most
         lags.append(lag(film, times))
     pairs = [(f.jaw, f.driven_jaw) for f in films], [(f.width, f.driven_width) for f in films]
     jaw, width = (np.mean([correlation(a, b) for a, b in both]) for both in pairs)
     lost = sum(int(np.isnan(film.gap).sum()) for film in films)
     print(
-        f"{name:24s} {kind:16s} closed {100 * np.mean(np.array(closed) < 0.02):5.1f} % of "
+        f"{name:24s} {kind:16s} closed {100 * np.mean(np.array(closed) < mouths.CLOSED):5.1f} % of "
         f"{len(closed)} (median {np.median(closed):.3f})  open "
-        f"{100 * np.mean(np.array(opened) > 0.06):5.1f} % of {len(opened)} "
+        f"{100 * np.mean(np.array(opened) > mouths.OPEN):5.1f} % of {len(opened)} "
         f"(median {np.median(opened):.3f})  jaw r {jaw:.2f} width r {width:.2f}  "
         f"lag {' '.join(f'{1000 * x:+.0f}' for x in lags)} ms  frames without face {lost}",
         flush=True,

@@ -30,6 +30,7 @@ from incarnate.evaluate.stopwatch import Stopwatch
 from incarnate.evaluate.views4 import shrunk, similarity
 from incarnate.io.runs import replacing
 from incarnate.metrics import perceptual
+from incarnate.metrics.pictures import WINDOW
 from incarnate.motion import Motion
 from incarnate.motion.skeleton import INDEX
 from incarnate.studio.backgrounds import SIDE, Background, background
@@ -186,7 +187,7 @@ def figures(
             note("lpips", judge.distance(a, b))
         for part, box in boxes(film, k):
             one, other = driven.cut(a, box), driven.cut(b, box)
-            if min(one.shape[:2]) < metrics.pictures.WINDOW:
+            if min(one.shape[:2]) < WINDOW:
                 continue
             note(f"{part} psnr", metrics.psnr(one, other))
             note(f"{part} ssim", metrics.ssim(one, other))

@@ -33,14 +33,25 @@ Phone = tuple[str, float, float]
 
 @dataclass(frozen=True)
 class Articulation:
-    """Whether lips do what sounds need; NaN where there is no such sound."""
+    """What lips do at the sounds that need them, in iris distances."""
 
-    closed: float
-    """Share of m, b and p in which (or a frame about which) the lips meet."""
-    opened: float
-    """Share of open vowels in which the mouth opens."""
-    num_closed: int
-    num_opened: int
+    least: tuple[float, ...]
+    """The least gap in (or a frame about) each m, b and p."""
+    most: tuple[float, ...]
+    """The largest in each open vowel."""
+
+    @property
+    def closed(self) -> float:
+        """Share of m, b and p in which the lips meet; NaN if there are none."""
+        return sum(gap < CLOSED for gap in self.least) / len(self.least) if self.least else NAN
+
+    @property
+    def opened(self) -> float:
+        """Share of open vowels in which the mouth opens; NaN if there are none."""
+        return sum(gap > OPEN for gap in self.most) / len(self.most) if self.most else NAN
+
+
+NAN = float("nan")
 
 
 def face_points(
@@ -95,9 +106,7 @@ def articulated(gap: Float[ndarray, " t"], fps: float, phones: Sequence[Phone]) 
             least.append(float(gap[near].min()))
         if symbol in WIDE_OPEN and near.any():
             most.append(float(gap[near].max()))
-    closed = float(np.mean(np.array(least) < CLOSED)) if least else float("nan")
-    opened = float(np.mean(np.array(most) > OPEN)) if most else float("nan")
-    return Articulation(closed, opened, len(least), len(most))
+    return Articulation(tuple(least), tuple(most))
 
 
 def _places(points: Float[ndarray, "t 478 3"]) -> Float[ndarray, "t 4"]:

@@ -45,7 +45,7 @@ def test_lips_that_close_and_open_on_time_count_and_frozen_ones_do_not():
     at = np.arange(25) / 25
     gap = np.where((at >= 0.4) & (at < 0.8), 0.2, 0.0)
     good = mouths.articulated(gap, 25.0, PHONES)
-    assert (good.closed, good.opened, good.num_closed, good.num_opened) == (1.0, 1.0, 2, 1)
+    assert (good.closed, good.opened, good.least, good.most) == (1.0, 1.0, (0.0, 0.0), (0.2,))
     assert mouths.articulated(np.full(25, 0.03), 25.0, PHONES).closed == 0
     assert mouths.articulated(np.full(25, 0.03), 25.0, PHONES).opened == 0
     late = mouths.articulated(np.roll(gap, 8), 25.0, PHONES)
