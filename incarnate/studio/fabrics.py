@@ -74,16 +74,18 @@ def textures(
 
 
 def _texture(fabric: Fabric, part: int, rng: np.random.Generator) -> Texture:
-    u, v = (np.arange(SIDE) + 0.5) / SIDE * GIRTHS[part], (np.arange(SIDE) + 0.5) / SIDE
-    v = v * LENGTHS[part]
+    across = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE
+    u, v = across * np.float32(GIRTHS[part]), across * np.float32(LENGTHS[part])
     first, second = (np.array(COLORS[c], np.float32) for c in (fabric.color, fabric.second))
-    share = _share(fabric, u[None], v[:, None], part, rng)
-    out = first + np.clip(share, 0, 1).astype(np.float32)[..., None] * (second - first)
     square = (SIDE, SIDE)
-    grain = 1 + fabric.weave * noise.field(rng, 0.3, square) + 0.03 * noise.field(rng, 1.6, square)
+    share = np.asarray(_share(fabric, u[None], v[:, None], part, rng), np.float32).clip(0, 1)
+    grain = fabric.weave * noise.field(rng, 0.3, square) + 1
+    grain += 0.03 * noise.field(rng, 1.6, square)
     if fabric.seams:
-        grain = grain * _seams(part)
-    out = out * grain[..., None]
+        grain *= _seams(part)
+    out = np.empty((*square, 3), np.float32)
+    for c in range(3):
+        np.multiply(grain, first[c] + share * (second[c] - first[c]), out=out[..., c])
     if part == 0 and fabric.pattern in ("printed", "logo"):
         out = _printed(out, fabric, rng)
     return np.clip(out, 0, 255).astype(np.uint8)
@@ -104,7 +106,7 @@ def _share(
         case "striped" | "pinstriped" | "checked" | "plaid" | "dotted":
             return _ruled(fabric.pattern, x, y, ones)
         case "flowered":
-            return (noisy(1.1) > 0.9) + 0.5 * (noisy(1.3) > 1.1)
+            return (noisy(1.1) > 0.9) + np.float32(0.5) * (noisy(1.3) > 1.1)
         case "mottled":
             return 0.25 * (1 + noisy(1.4))
         case "denim":

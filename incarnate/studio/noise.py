@@ -29,7 +29,7 @@ def field(
     """One field of the bank from a random place on, repeated to fill `shape`."""
     chosen = bank(roughness)[rng.integers(BANK)]
     rows, columns = (np.arange(n) + rng.integers(SIDE) for n in shape)
-    return chosen[np.ix_(rows % SIDE, columns % SIDE)]
+    return chosen.take(rows % SIDE, 0).take(columns % SIDE, 1)
 
 
 def at(

@@ -1,7 +1,7 @@
 """A person from a seed: body, skin, hair and clothes, with all that a caption may say."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -146,6 +146,7 @@ def body_piece(
     return _without(whole, hidden), used
 
 
+@cache
 def _materials() -> Int[NDArray, " f"]:
     """Skin 0, eyes 1, teeth 2, tongue 3, inner mouth 4, lashes 5."""
     body = embedded()
@@ -157,6 +158,7 @@ def _materials() -> Int[NDArray, " f"]:
     return table[body.part_labels.numpy()[body.faces.numpy()[:, 0]]]
 
 
+@cache
 def _eye_uvs() -> Float[NDArray, "f 3 2"]:
     """Each eye seen from the front: x and y of the average ball, 0 to 1 over its diameter."""
     body = embedded()

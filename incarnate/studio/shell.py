@@ -50,9 +50,7 @@ class Shell:
 
     def compact(self, faces: Int[NDArray, "g 3"]) -> tuple["Shell", Int[NDArray, " w"]]:
         """The shell of these faces, and where its vertices were."""
-        used = np.unique(faces)
-        place = np.zeros(len(self.vertices), np.int64)
-        place[used] = np.arange(len(used))
+        used, place = _used(faces, len(self.vertices))
         return Shell(self.vertices[used], place[faces], self.weights[used]), used
 
 
@@ -60,14 +58,21 @@ def vertex_normals(
     vertices: Float[NDArray, "v 3"], faces: Int[NDArray, "f 3"]
 ) -> Float[NDArray, "v 3"]:
     """Unit normals, each the mean of its faces' by area."""
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    flat = np.cross(b - a, c - a)
-    out = np.zeros((len(vertices), 3), np.float32)
+    p, q, r = (vertices.take(faces[:, i], 0).T for i in range(3))
+    u, v = q - p, r - p
+    out, corners = np.empty((len(vertices), 3), np.float32), faces.ravel()
     for axis in range(3):
-        out[:, axis] = np.bincount(
-            faces.ravel(), np.repeat(flat[:, axis], 3), minlength=len(vertices)
-        )
+        j, k = (axis + 1) % 3, (axis + 2) % 3
+        flat = u[j] * v[k] - u[k] * v[j]
+        out[:, axis] = np.bincount(corners, np.repeat(flat, 3), minlength=len(vertices))
     return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+
+
+def _used(faces: Int[NDArray, "g 3"], count: int) -> tuple[NDArray, NDArray]:
+    """Which of `count` vertices faces have, and the place of each among these."""
+    mark = np.zeros(count, bool)
+    mark[faces.ravel()] = True
+    return np.flatnonzero(mark), np.cumsum(mark) - 1
 
 
 def cut(
@@ -96,27 +101,33 @@ def cut(
             fresh += [np.stack([ab, b, c], 1), np.stack([ab, c, ac], 1)]
     ends = np.concatenate(edges)
     faces = np.concatenate([whole, *fresh])
-    ordered = np.sort(ends, 1)  # An edge is cut at one place, from whichever triangle.
-    unique, back = np.unique(ordered, axis=0, return_inverse=True)
+    unique, back = _edges(ends, start)  # An edge is cut at one place, from whichever triangle.
     low, high = field[unique[:, 0]], field[unique[:, 1]]
     share = np.clip(low / np.where(low == high, 1, low - high), NEAREST_CUT, 1 - NEAREST_CUT)
     share = share.astype(np.float32)[:, None]
-    renumbered = np.concatenate([np.arange(start), start + back.ravel()])
+    faces = np.concatenate([np.arange(start), start + back])[faces]
+    used, place = _used(faces, start + len(unique))
+    old = used[used < start]  # Every edge that is cut is used, so the rest are all of them.
 
-    def extended(values: NDArray) -> NDArray:
+    def kept(values: NDArray) -> NDArray:
         new = (1 - share) * values[unique[:, 0]] + share * values[unique[:, 1]]
-        return np.concatenate([values, new.astype(values.dtype)])
+        return np.concatenate([values[old], new.astype(values.dtype)])
 
-    grown = Shell(extended(shell.vertices), renumbered[faces], extended(shell.weights))
-    out, used = grown.compact(grown.faces)
-    return out, extended(carried)[used]
+    return Shell(kept(shell.vertices), place[faces], kept(shell.weights)), kept(carried)
+
+
+def _edges(ends: Int[NDArray, "e 2"], count: int) -> tuple[NDArray, NDArray]:
+    """The different edges (m 2), lower end first, and which of them each is."""
+    key = ends.min(1) * count + ends.max(1)
+    unique, back = np.unique(key, return_inverse=True)
+    return np.stack(np.divmod(unique, count), 1), back.ravel()
 
 
 def refined(faces: Int[NDArray, "f 3"], count: int) -> tuple[Int[NDArray, "g 3"], NDArray]:
     """Each triangle in four: the faces, and the pairs (m 2) of vertices whose middles are new."""
-    sides = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1)
-    pairs, back = np.unique(sides, axis=0, return_inverse=True)
-    ab, bc, ca = (count + part for part in np.split(back.ravel(), 3))
+    sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    pairs, back = _edges(sides, count)
+    ab, bc, ca = (count + part for part in np.split(back, 3))
     a, b, c = faces.T
     parts = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
     return np.concatenate([np.stack(part, 1) for part in parts]), pairs

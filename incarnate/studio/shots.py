@@ -91,10 +91,11 @@ def posed(person: Person, motion: Motion, seated: Sequence[bool] = ()) -> Iterat
         rest = torch.from_numpy(shape.vertices)
         for first in range(0, len(motion), AT_ONCE):
             some = slice(first, first + AT_ONCE)
-            bones = body.bones(joints, own.pose[some], own.transl[some])
-            faces = body.express(rest, own.expression[some])
+            count = len(own.pose[some])
+            bones = body.bones(joints.expand(count, -1, -1), own.pose[some], own.transl[some])
+            faces = body.express(rest.expand(count, -1, -1), own.expression[some])
             marks = _landmarks(body, faces, bones)
-            for i in range(len(bones)):
+            for i in range(count):
                 k = first + i
                 sits = bool(seated) and seated[k]
                 yield _posed(person, motion.frames(k, k + 1), (faces[i], bones[i], marks[i]), sits)
@@ -122,7 +123,7 @@ def _posed(
 
 def _landmarks(
     body: Anny, faces: Float[Tensor, "b v 3"], bones: Float[Tensor, "b j 4 4"]
-) -> Float[Tensor, "b 23 3"]:
+) -> Float[Tensor, "b l 3"]:
     needed = _landmark_vertices(body)
     skinned = torch.zeros_like(faces)
     weights, own = body.skin_weights[needed], body.skin_joints[needed]
