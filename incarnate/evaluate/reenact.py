@@ -8,10 +8,12 @@ shift for the whole film bring the avatar's upper body onto the true joints.
 Every second person has a shape from outside the body model ("outside").
 """
 
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -132,10 +134,11 @@ def measure(job: Job) -> Row:
     avatar, made = made_avatar(job, Anny.load(), watch)
     watch.stage("film")
     film = Film.load(film_beside(job.subject.photo))
-    ours = drawn(avatar, film)
+    ours, apart = drawn(avatar, film)
     watch.stage("figures")
     half = job.subject.name.split("-")[0]
     found = figures(ours, film, job.lpips, notes)
+    found.append(_figure("joints", apart))
     mean = next(f for f in found if f.name == "psnr")
     found.append(_figure(f"psnr, {half} the body model", mean.value))
     theirs = torch.from_numpy(film.frames).float() / 255
@@ -153,16 +156,19 @@ def measure(job: Job) -> Row:
     )
 
 
-def drawn(avatar: Avatar, film: Film) -> Float[Tensor, "t h w 3"]:
-    """The avatar under the film's motion, by the film's camera, on white.
+def drawn(avatar: Avatar, film: Film) -> tuple[Float[Tensor, "t h w 3"], float]:
+    """The avatar under the film's motion, by the film's camera, on white; and how far its joints
+    are from the true ones, in centimetres.
 
     Its mouth rests as in speech: what the first frame's does is in the motion already.
     """
     known = [INDEX[name] for name in driven.UPPER_BODY]
     own = driven.joints(avatar, film.motion)[:, known].reshape(-1, 3)
-    camera = shrunk(film.camera, *similarity(own, film.joints[:, known].reshape(-1, 3)))
-    views = avatar.speaking().animate(film.motion, camera, torch.ones(3))
-    return torch.stack([view.rgb.clamp(0, 1) for view in views])
+    true = film.joints[:, known].reshape(-1, 3)
+    scale, shift = similarity(own, true)
+    apart = (scale * own + shift - true).norm(dim=1).mean()
+    views = avatar.speaking().animate(film.motion, shrunk(film.camera, scale, shift), torch.ones(3))
+    return torch.stack([view.rgb.clamp(0, 1) for view in views]), 100 * float(apart)
 
 
 def figures(
@@ -191,6 +197,7 @@ def figures(
                 continue
             note(f"{part} psnr", metrics.psnr(one, other))
             note(f"{part} ssim", metrics.ssim(one, other))
+            note(f"{part} psnr, placed", placed_psnr(a, other, box))
     for k in range(0, len(ours) - 1, 2):
         pair = slice(k, k + 2)
         note("flicker", 100 * metrics.flicker(ours[pair], theirs[pair]))
@@ -200,6 +207,20 @@ def figures(
             ]
             note(f"{part} flicker", 100 * metrics.flicker(*both))
     return [_figure(name, float(np.mean(values))) for name, values in found.items()]
+
+
+def placed_psnr(
+    ours: Float[Tensor, "h w 3"], crop: Float[Tensor, "y x 3"], box: driven.Box
+) -> float:
+    """The best PSNR of a true crop over shifts of whole pixels, up to a third of its size."""
+    room_x, room_y = crop.shape[1] // 3, crop.shape[0] // 3
+    white = cv2.copyMakeBorder(
+        ours.numpy(), room_y, room_y, room_x, room_x, cv2.BORDER_CONSTANT, value=(1.0, 1.0, 1.0)
+    )
+    left, top, right, bottom = box
+    around = white[top : bottom + 2 * room_y, left : right + 2 * room_x]
+    square = float(cv2.matchTemplate(around, crop.numpy(), cv2.TM_SQDIFF).min())
+    return min(100.0, -10 * math.log10(max(square / crop.numel(), 1e-10)))
 
 
 def boxes(film: Film, k: int) -> list[tuple[str, driven.Box]]:
@@ -214,7 +235,7 @@ def boxes(film: Film, k: int) -> list[tuple[str, driven.Box]]:
 
 
 def _figure(name: str, value: float) -> Figure:
-    kind = name.split(",")[0].split()[-1] if not name.startswith("psnr,") else "psnr"
+    kind = name.split(",")[0].split()[-1]
     known: dict[str, tuple[str, Better, str]] = {
         "mse": ("×10⁻³", "down", PIXELS),
         "l1": ("×10⁻²", "down", PIXELS),
@@ -222,6 +243,7 @@ def _figure(name: str, value: float) -> Figure:
         "ssim": ("", "up", PIXELS),
         "lpips": ("", "down", perceptual.MODEL),
         "flicker": ("% of white", "down", OWN),
+        "joints": ("cm", "down", "upper body, against the studio's exact truth"),
     }
     return Figure(name, value, *known[kind])
 

@@ -62,6 +62,16 @@ def test_a_blurred_face_lowers_the_face_and_leaves_the_hands(
     assert found["hands psnr"] == 100 and 30 < found["psnr"] < 100
 
 
+def test_a_part_in_another_place_is_worth_as_much_once_placed(
+    truth: reenact.Film, frames: torch.Tensor
+):
+    shifted = figures(frames.roll((4, -6), (1, 2)), truth)
+    assert shifted["face psnr"] < 25
+    assert shifted["face psnr, placed"] > 60
+    blurred = torch.nn.functional.avg_pool2d(frames.permute(0, 3, 1, 2), 7, 1, 3)
+    assert figures(blurred.permute(0, 2, 3, 1), truth)["face psnr, placed"] < 35
+
+
 def test_flicker_is_what_changes_between_neighbours_and_a_constant_error_is_none(
     truth: reenact.Film, frames: torch.Tensor
 ):
