@@ -211,11 +211,18 @@ def _studio(verb: Studio) -> None:
     from incarnate.studio.shards import Order, make
     from incarnate.studio.sheet import film_of, sheet
 
-    order = Order(verb.count, verb.size, verb.seed, verb.makehuman, verb.motion)
+    order = Order(verb.count, verb.size, verb.seed, verb.makehuman, verb.motion, verb.talking)
+    suffix = verb.output.suffix.lower()
+    if suffix not in ("", ".png", *FILMS) and not verb.output.is_dir():
+        raise ValueError(
+            f"{verb.output}: the studio makes a .png, .mp4 or .webm, or a folder without a suffix"
+        )
+    if verb.talking and suffix and not verb.output.is_dir():
+        raise ValueError(f"--talking fills a folder, and {verb.output} is not one")
     with reporter(verb.quiet) as report:
-        if verb.output.suffix.lower() in FILMS:
+        if suffix in FILMS:
             film_of(order, verb.output, report)
-        elif verb.output.suffix.lower() == ".png":
+        elif suffix == ".png":
             sheet(order, verb.output, report)
         else:
             make(order, verb.output, verb.workers, report)

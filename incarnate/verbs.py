@@ -180,6 +180,8 @@ class Studio:
     """The folder for the shards; or a contact sheet (.png) or a talking film (.mp4, .webm)."""
     count: int = 1024
     """How many pictures; of a contact sheet, how many people."""
+    talking: int = 0
+    """Instead of pictures, how many clips of people who talk: sound, phonemes, face curves."""
     size: int = 256
     """Pixels a side."""
     workers: int = 1

@@ -33,6 +33,7 @@ class Person:
     hair_words: str
     foreign: bool = False
     """Whether any mesh comes from outside the body model, or the shape from outside its space."""
+    hat: wardrobe.Hat | None = None
     moved: Float[NDArray, "v 3"] | None = None
     """Displacement of the body at rest that its shapes do not know."""
 
@@ -82,7 +83,8 @@ def person(seed: int | tuple[int, ...]) -> Person:
     tufts = hair.grown(shape, style, outfit.hat is not None, rng)
     if outfit.hat is not None:
         tufts += hats.hat(shape, outfit.hat.kind, outfit.hat.fabric)
-    return assembled(shape, look, woman, (worn, tufts, style.words), rng)
+    who = assembled(shape, look, woman, (worn, tufts, style.words), rng)
+    return replace(who, hat=outfit.hat)
 
 
 def assembled(

@@ -9,13 +9,14 @@ import numpy as np
 import roma
 import torch
 
-from incarnate.audio import Waveform
+from incarnate.audio import Waveform, resampled
 from incarnate.io.motions import read_motion
 from incarnate.motion import Motion, grounded, pose_preset, walk_cycle
 from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.motion.presets import Arm, Attitude, Leg, attitude_pose
 from incarnate.motion.skeleton import INDEX
 from incarnate.speech import Phoneme, Speaking, say, spoken
+from incarnate.studio.sentences import sentence
 
 Action = Literal["standing", "gesturing", "walking", "sitting", "dancing", "moving"]
 ACTIONS: tuple[Action, ...] = (
@@ -24,13 +25,6 @@ ACTIONS: tuple[Action, ...] = (
 GESTURES = (
     "arms-up", "crossed", "waving", "hands-on-hips", "pointing", "fists", "peace", "t-pose",
 )  # fmt: skip
-SENTENCES = (
-    "Hello there, how are you today?",
-    "My brother found a purple umbrella by the river.",
-    "We will meet again before the end of the week.",
-    "Please bring both maps, the old one and the new one.",
-    "The weather may change, so pack a warm jumper.",
-)
 JITTER = {"neck": 0.08, "head": 0.12, "shoulder": 0.10, "elbow": 0.10, "wrist": 0.15,
           "spine": 0.03, "hip": 0.03, "knee": 0.02}  # fmt: skip
 
@@ -78,14 +72,42 @@ def drive(rng: np.random.Generator, clips: tuple[Motion, ...] = ()) -> Drive:
     return Drive(action, _jittered(motion, rng).with_expression(expression))
 
 
-def talk(rng: np.random.Generator, text: str | None = None, fps: float = 25.0) -> Talk:
+@dataclass(frozen=True)
+class Voice:
+    """How the embedded voice is changed."""
+
+    pitch: float = 1.0
+    """Factor of all its frequencies, 0.7 to 1.4; formants go with them."""
+    speed: float = 1.0
+    """Factor of how fast it speaks."""
+
+
+def voice(rng: np.random.Generator, woman: bool) -> Voice:
+    """A voice at random; the embedded one is a woman's."""
+    pitch = float(rng.uniform(0.94, 1.16) if woman else rng.uniform(0.74, 0.90))
+    return Voice(pitch, float(rng.uniform(0.85, 1.2)))
+
+
+def talk(
+    rng: np.random.Generator,
+    text: str | None = None,
+    fps: float = 25.0,
+    sounding: Voice = Voice(),  # noqa: B008
+) -> Talk:
     """A sentence spoken by the embedded voice, with face, head and hands that go with it."""
-    text = SENTENCES[rng.integers(len(SENTENCES))] if text is None else text
+    text = sentence(rng) if text is None else text
     seed = int(rng.integers(2**31))
-    speech = say(text, seed=seed)
+    speech = say(text, sounding.speed / sounding.pitch, seed)
+    sound, phonemes = speech.waveform, speech.phonemes
+    if sounding.pitch != 1:
+        # Played faster by a factor, frequencies rise by it, and every time is divided by it.
+        fast = Waveform(sound.samples, round(sound.sample_rate * sounding.pitch))
+        factor = fast.sample_rate / sound.sample_rate
+        sound = resampled(fast, sound.sample_rate)
+        phonemes = tuple(replace(p, start=p.start / factor, end=p.end / factor) for p in phonemes)
     style: Literal["calm", "lively"] = "lively" if rng.random() < 0.5 else "calm"
-    motion = spoken(speech.waveform, speech.phonemes, Speaking(style, fps), seed)
-    return Talk(text, motion, speech.waveform, list(speech.phonemes))
+    motion = spoken(sound, phonemes, Speaking(style, fps), seed)
+    return Talk(text, motion, sound, list(phonemes))
 
 
 def clips(paths: tuple[Path, ...]) -> tuple[Motion, ...]:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
 
 from incarnate.audio import resampled
 from incarnate.cameras import Camera, orbit
@@ -107,6 +109,43 @@ def side_words(azimuth: float) -> str:
     return "back view"
 
 
+@dataclass(frozen=True, eq=False)
+class Keypoints:
+    """What is kept of each frame of a film."""
+
+    joints: Float[NDArray, "55 2"]
+    joints_seen: Bool[NDArray, " 55"]
+    joints_3d: Float[NDArray, "55 3"]
+    landmarks: Float[NDArray, "23 2"]
+    landmarks_seen: Bool[NDArray, " 23"]
+
+    @staticmethod
+    def of(taken: Shot) -> "Keypoints":
+        """Those of a shot."""
+        return Keypoints(
+            taken.joints,
+            taken.joints_seen,
+            taken.posed.joints,
+            taken.landmarks,
+            taken.landmarks_seen,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """The truth about a film."""
+
+    who: Person
+    talk: Talk
+    camera: Camera
+    frames: list[Keypoints]
+    caption: str
+    framing: Framing
+    azimuth: float
+    light: Light
+    background: Background
+
+
 def film(
     who: Person,
     talk: Talk,
@@ -114,16 +153,26 @@ def film(
     rng: np.random.Generator,
     size: int = 256,
     framing: Framing = "upper",
-) -> None:
+) -> Take:
     """Writes a film (.mp4, .webm) with sound of a person who talks, before a still camera."""
     behind = background(rng)
     lit = light(rng, "studio")
     first = next(posed(who, talk.motion.frames(0, 1)))
-    camera = framed(first, framing, float(rng.normal(0, 0.15)), 0.05, size)
+    azimuth = float(rng.normal(0, 0.15))
+    camera = framed(first, framing, azimuth, 0.05, size)
+    shots: list[Keypoints] = []
+
+    def frames() -> Iterator[NDArray]:
+        for view in posed(who, talk.motion):
+            taken = shot(view, camera, lit, behind)
+            shots.append(Keypoints.of(taken))
+            yield taken.rgb
+
     silent = path.with_name(f".silent.{path.name}")
     try:
-        views = posed(who, talk.motion)
-        write_video(silent, (shot(v, camera, lit, behind).rgb for v in views), talk.motion.fps)
+        write_video(silent, frames(), talk.motion.fps)
         add_sound(silent, [resampled(talk.sound, RATE)], path)
     finally:
         silent.unlink(missing_ok=True)
+    caption = ", ".join([who.words, "talking", WORDS[framing], side_words(azimuth)])
+    return Take(who, talk, camera, shots, caption, framing, azimuth, lit, behind)

@@ -8,6 +8,7 @@ Shard k holds the shots of people k x PEOPLE_A_SHARD and on, each sample as
     000017.parts.png   index into the part names of studio.json, 8 bits
     000017.json        caption, camera, keypoints, body parameters, light
 
+or, of those who talk (`talks` says what is in them), 000017.mp4, .wav, .npz and .json.
 A shard is whole or absent, so a stopped run continues where it was.
 """
 
@@ -27,16 +28,18 @@ import torch
 from numpy.typing import NDArray
 
 from incarnate.io.runs import replacing
-from incarnate.motion import SMPLX_JOINTS, Motion
+from incarnate.motion import SMPLX_JOINTS
 from incarnate.progress import Report
+from incarnate.studio import talks
 from incarnate.studio.mhclo import Wardrobe, dressed, wardrobe
-from incarnate.studio.people import person
+from incarnate.studio.people import Person, person
 from incarnate.studio.piece import LABELS
 from incarnate.studio.poses import clips
 from incarnate.studio.scenes import SHOTS_A_PERSON, Sample, pictured
 
 PEOPLE_A_SHARD = 4
 SHOTS_A_SHARD = PEOPLE_A_SHARD * SHOTS_A_PERSON
+CLIPS_A_SHARD = 4
 DEPTH_UNIT = 0.0002
 LISTING = "studio.json"
 
@@ -52,6 +55,18 @@ class Order:
     """A MakeHuman assets folder; half the people then wear its clothes and hair."""
     motions: tuple[Path, ...] = ()
     """BVH or SMPL-X files; half the shots then hold one of their frames."""
+    talking: int = 0
+    """How many clips of people who talk; if any, there are no pictures."""
+
+    @property
+    def total(self) -> int:
+        """How many samples."""
+        return self.talking or self.count
+
+    @property
+    def per_shard(self) -> int:
+        """How many samples a shard."""
+        return CLIPS_A_SHARD if self.talking else SHOTS_A_SHARD
 
 
 def make(order: Order, folder: Path, workers: int, report: Report) -> int:
@@ -61,7 +76,7 @@ def make(order: Order, folder: Path, workers: int, report: Report) -> int:
     """
     checked(order, workers)
     _open(order, folder)
-    total = -(-order.count // SHOTS_A_SHARD)
+    total = -(-order.total // order.per_shard)
     missing = [k for k in range(total) if not _path(folder, k).exists()]
     done = total - len(missing)
     report.stage("shooting")
@@ -83,6 +98,10 @@ def checked(order: Order, workers: int) -> None:
     """ValueError for what cannot be made; a bad file is refused before any work."""
     if order.count < 1:
         raise ValueError(f"the count is {order.count}; give at least 1 picture")
+    if order.talking < 0:
+        raise ValueError(f"{order.talking} talking clips cannot be made; give 0 or more")
+    if order.talking and order.motions:
+        raise ValueError("who talks moves as speech does; give --talking or --motion, not both")
     if not 16 <= order.size <= 2048:
         raise ValueError(f"the size is {order.size}; give 16 to 2048 pixels a side")
     if workers < 1:
@@ -119,27 +138,42 @@ def _path(folder: Path, k: int) -> Path:
 
 def _shard(order: Order, folder: Path, k: int) -> None:
     torch.set_num_threads(1)  # Workers share the machine, and sums keep their order.
-    motions = clips(order.motions)
     clothes = None if order.makehuman is None else wardrobe(order.makehuman)
+    first = k * order.per_shard
+    numbers = range(first, min(first + order.per_shard, order.total))
+    made = _clips(order, numbers, clothes) if order.talking else _pictures(order, k, clothes)
     with replacing(_path(folder, k)) as part, tarfile.open(part, "w") as tar:
-        first = k * SHOTS_A_SHARD
-        end = min(first + SHOTS_A_SHARD, order.count)
-        for i, sample in zip(range(first, end), _samples(order, k, motions, clothes), strict=False):
-            for suffix, data in encoded(sample):
+        for i, files in zip(numbers, made, strict=False):
+            for suffix, data in files:
                 entry = tarfile.TarInfo(f"{i:06d}.{suffix}")
                 entry.size = len(data)
                 tar.addfile(entry, io.BytesIO(data))
 
 
-def _samples(
-    order: Order, k: int, motions: tuple[Motion, ...], clothes: Wardrobe | None
-) -> Iterator[Sample]:
+def _pictures(
+    order: Order, k: int, clothes: Wardrobe | None
+) -> Iterator[Iterator[tuple[str, bytes]]]:
+    motions = clips(order.motions)
     for index in range(k * PEOPLE_A_SHARD, (k + 1) * PEOPLE_A_SHARD):
-        who = person((order.seed, index))
-        if clothes is not None and index % 2:
-            who = dressed(who, clothes, np.random.default_rng([order.seed, index, 2]))
+        who = _member(order, index, clothes)
         rng = np.random.default_rng([order.seed, index, 1])
-        yield from pictured(who, rng, order.size, SHOTS_A_PERSON, motions)
+        for sample in pictured(who, rng, order.size, SHOTS_A_PERSON, motions):
+            yield encoded(sample)
+
+
+def _clips(
+    order: Order, numbers: range, clothes: Wardrobe | None
+) -> Iterator[Iterator[tuple[str, bytes]]]:
+    for index in numbers:
+        who = _member(order, index, clothes)
+        yield talks.clip(who, np.random.default_rng([order.seed, index, 5]), order.size)
+
+
+def _member(order: Order, index: int, clothes: Wardrobe | None) -> Person:
+    who = person((order.seed, index))
+    if clothes is None or index % 2 == 0:
+        return who
+    return dressed(who, clothes, np.random.default_rng([order.seed, index, 2]))
 
 
 def encoded(sample: Sample) -> Iterator[tuple[str, bytes]]:
@@ -173,22 +207,18 @@ def _told(sample: Sample) -> dict[str, object]:
         "framing": sample.framing,
         "azimuth": round(sample.azimuth, 5),
         "foreign": who.foreign,
-        "world_to_camera": _rounded(taken.camera.world_to_camera.numpy()),
-        "intrinsics": _rounded(taken.camera.intrinsics.numpy(), 3),
-        "joints": _rounded(np.nan_to_num(taken.joints, nan=-1.0), 2),
+        "world_to_camera": talks.rounded(taken.camera.world_to_camera.numpy()),
+        "intrinsics": talks.rounded(taken.camera.intrinsics.numpy(), 3),
+        "joints": talks.rounded(np.nan_to_num(taken.joints, nan=-1.0), 2),
         "joints_seen": taken.joints_seen.tolist(),
-        "joints_3d": _rounded(np.nan_to_num(taken.posed.joints, nan=0.0)),
-        "landmarks": _rounded(taken.landmarks, 2),
+        "joints_3d": talks.rounded(np.nan_to_num(taken.posed.joints, nan=0.0)),
+        "landmarks": talks.rounded(taken.landmarks, 2),
         "landmarks_seen": taken.landmarks_seen.tolist(),
         "body": who.figure.body.name,
-        "betas": _rounded(who.figure.betas),
-        "pose": _rounded(roma.rotmat_to_rotvec(motion.pose[0]).numpy()),
-        "transl": _rounded(motion.transl[0].numpy()),
-        "expression": _rounded(motion.expression[0].numpy()),
+        "betas": talks.rounded(who.figure.betas),
+        "pose": talks.rounded(roma.rotmat_to_rotvec(motion.pose[0]).numpy()),
+        "transl": talks.rounded(motion.transl[0].numpy()),
+        "expression": talks.rounded(motion.expression[0].numpy()),
         "light": sample.light.kind,
         "background": sample.background.kind,
     }
-
-
-def _rounded(values: NDArray, digits: int = 5) -> list[object]:
-    return np.round(values.astype(np.float64), digits).tolist()

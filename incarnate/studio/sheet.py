@@ -11,7 +11,7 @@ from incarnate.io.runs import check_output
 from incarnate.progress import Report
 from incarnate.studio.mhclo import dressed, wardrobe
 from incarnate.studio.people import Person, person
-from incarnate.studio.poses import talk
+from incarnate.studio.poses import talk, voice
 from incarnate.studio.scenes import film, pictured
 from incarnate.studio.shards import Order, checked
 
@@ -39,7 +39,8 @@ def film_of(order: Order, path: Path, report: Report) -> None:
     check_output(path, 50_000_000)
     report.stage("filming")
     rng = np.random.default_rng([order.seed, 0, 4])
-    film(member(order, 0), talk(rng), path, rng, order.size)
+    who = member(order, 0)
+    film(who, talk(rng, sounding=voice(rng, who.woman)), path, rng, order.size)
 
 
 def member(order: Order, index: int) -> Person:

@@ -171,6 +171,8 @@ def description(person: "Person") -> str:
     age = "old " if value["age"] > 0.9 else "young " if value["age"] < 0.68 else ""
     noun = "woman" if person.woman else "man"
     things = [_words(w.garment.name, w.garment.fabric) for w in person.worn]
+    if person.hat is not None:
+        things.append(_words(person.hat.kind, person.hat.fabric))
     seen = list(dict.fromkeys(sorted(things, key=lambda t: t[1])))
     listed = [t[0] for t in seen]
     worn = ", ".join(listed[:-1]) + " and " + listed[-1] if len(listed) > 1 else listed[0]
@@ -185,6 +187,7 @@ ORDER = ("dress", "jacket", "blazer", "cardigan")
 def _words(name: str, fabric: Fabric) -> tuple[str, int]:
     text = f"{fabric.words} {name}"
     place = 0 if name == "dress" else 1
+    place = 4 if name in HATS else place
     place = 3 if name in ("sneakers", "boots", "shoes") else place
     place = 2 if name.endswith(("trousers", "jeans", "leggings", "sweatpants", "shorts", "skirt"))\
         else place  # fmt: skip

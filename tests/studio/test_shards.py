@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -31,7 +32,11 @@ def hashes(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One shot a shard, so that three shots are three shards."""
+    """One shot a shard, so that three shots are three shards.
+
+    People are made once: test_people proves that a seed makes the same one again.
+    """
+    monkeypatch.setattr(shards, "person", cache(shards.person))
     monkeypatch.setattr(shards, "SHOTS_A_SHARD", 1)
     monkeypatch.setattr(shards, "PEOPLE_A_SHARD", 1)
     monkeypatch.setattr(shards, "SHOTS_A_PERSON", 1)
@@ -100,12 +105,17 @@ def test_a_sample_reads_back_as_it_was_told(tmp_path: Path) -> None:
         (["--seed", "-1"], "seed is -1"),
         (["--makehuman", "nowhere"], "no MakeHuman clothes"),
         (["--motion", "nowhere.bvh"], "nowhere.bvh"),
+        (["--talking", "-1"], "-1 talking clips"),
+        (["--talking", "1", "--output", "x.png"], "x.png is not one"),
+        (["--output", "out.xyz"], "out.xyz: the studio makes a .png, .mp4 or .webm"),
     ],
 )
 def test_bad_orders_are_refused_in_one_line(
     flags: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["studio", str(tmp_path / "out"), "-q", *flags]) == 2
+    output = tmp_path / (flags[-1] if "--output" in flags else "out")
+    flags = flags[: flags.index("--output")] if "--output" in flags else flags
+    assert main(["studio", str(output), "-q", *flags]) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
 

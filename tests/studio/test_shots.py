@@ -8,7 +8,7 @@ from incarnate.motion import pose_preset
 from incarnate.studio.backgrounds import background
 from incarnate.studio.light import harmonics, light, projected
 from incarnate.studio.people import person
-from incarnate.studio.scenes import framed, samples, side_words
+from incarnate.studio.scenes import framed, pictured, side_words
 from incarnate.studio.shots import Posed, Shot, posed, shot
 
 
@@ -86,8 +86,8 @@ def test_even_light_from_everywhere_lights_every_normal_alike() -> None:
     assert np.abs(harmonics(even[::50]) @ sloped - 1 - 2 / 3 * even[::50, 1:2]).max() < 1e-3
 
 
-def test_captions_tell_action_framing_and_side() -> None:
-    for sample in samples(0, 1, 32, 3):
+def test_captions_tell_action_framing_and_side(view: Posed) -> None:
+    for sample in pictured(view.person, np.random.default_rng(0), 32, 3):
         assert sample.shot.posed.person.words in sample.caption
         assert sample.action in sample.caption and side_words(sample.azimuth) in sample.caption
         assert {"full": "full body", "upper": "upper body", "head": "head and"}[
