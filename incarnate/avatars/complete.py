@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.sparse import coo_matrix
 from scipy.spatial import KDTree
 
@@ -27,6 +27,8 @@ HEALING = 90  # Sweeps; with DECAY the gap at a border fades over about 6 cm.
 DECAY = 0.985
 NUM_ROWS = 48
 HOLLOW, HOLLOW_NEIGHBOURS = 22.0, 65  # Lab L that a hollow of a hand is darker; discs about it.
+PATCH, ROUND, HAIR_GAIN = 0.035, 0.09, 0.8  # Metres of hair copied at once; of a head's radius.
+PIXEL, RUN = 0.0025, 0.012  # Metres: of the picture of seen hair; over which strands run alike.
 SOURCE_SHARE = 0.6  # A point is a source of colour for others from this confidence on.
 DEFAULTS = {"bottom": (38.0, 0.0, -6.0), "shoes": (30.0, 0.5, -1.0), "top": (55.0, 0.0, -2.0)}
 """Lab of clothes nobody saw: dark slate trousers, dark shoes, a mid-grey shirt."""
@@ -235,20 +237,66 @@ def _texture(where: Anatomy, residual: ndarray, mine: ndarray, sources: ndarray)
 
 
 def _strands(where: Anatomy, residual: ndarray, mine, sources, rng) -> ndarray:
-    """Hair: streaks that run down from the crown, each with the lightness of some seen strand."""
+    """Hair: patches of the seen hair, laid round the head at random and turned so that their
+    strands run down, each point with the residual of the seen point that lies there in its patch.
+    """
+    chart = _chart(where)
+    seen, place = chart[sources], chart[mine]
+    tree = KDTree(seen)
+    gaps, near = tree.query(seen, k=min(48, len(seen)))
+    detail = residual - residual[np.asarray(near)].mean(1)
+    crowd = np.asarray(gaps)[:, -1]
+    good = np.flatnonzero(crowd <= np.median(crowd))  # Well inside the seen hair.
+    cell = np.floor(place / PATCH + rng.random(2)).astype(int)
+    _, block = np.unique(cell, axis=0, return_inverse=True)
+    block = block.ravel()
+    count = np.bincount(block)
+    center = np.stack([np.bincount(block, place[:, c]) / count for c in range(2)], 1)
+    chosen = seen[good[rng.integers(len(good), size=len(count))]]
+    turned = np.einsum(
+        "nij,nj->ni", _turns(seen, detail[:, 0], chosen)[block], place - center[block]
+    )
+    gap, nearest = tree.query(chosen[block] + turned)
+    lent = detail[nearest] * np.clip(2 - gap / 0.006, 0, 1)[:, None]
+    spread = 2.5 * detail.std(0)
+    return HAIR_GAIN * lent.clip(-spread, spread)
+
+
+def _turns(seen: ndarray, light: ndarray, places: ndarray) -> Float[ndarray, "m 2 2"]:
+    """Rotations of the chart that take `down` to the run of the strands at some places; none where
+    hair is curly. The run is where lightness changes least (the structure tensor)."""
+    low = seen.min(0)
+    width, height = (((seen.max(0) - low) / PIXEL).astype(int) + 1).tolist()
+    at = ((seen - low) / PIXEL).astype(int)
+    cells = at[:, 1] * width + at[:, 0]
+    number = np.bincount(cells, minlength=width * height)
+    image = np.bincount(cells, light, width * height) / number.clip(1)
+    image, known = image.reshape(height, width), (number > 0).reshape(height, width)
+    filled = gaussian_filter(image * known, 0.7) / gaussian_filter(known.astype(float), 0.7).clip(
+        0.05
+    )
+    dy, dx = np.gradient(filled)
+    inside = gaussian_filter(known.astype(float), 1.5) > 0.7
+    xx, xy, yy = (gaussian_filter(a * inside, RUN / PIXEL) for a in (dx * dx, dx * dy, dy * dy))
+    x, y = ((places - low) / PIXEL).astype(int).T
+    xx, xy, yy = xx[y, x], xy[y, x], yy[y, x]
+    coherence = np.sqrt((xx - yy) ** 2 + 4 * xy**2) / (xx + yy + 1e-12)
+    run = 0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2
+    lean = (run - np.pi / 2 + np.pi / 2) % np.pi - np.pi / 2  # From straight down, the short way.
+    lean = np.where(coherence > 0.3, lean, 0)
+    cos, sin = np.cos(lean), np.sin(lean)
+    return np.stack([np.stack([cos, -sin], 1), np.stack([sin, cos], 1)], 1)
+
+
+def _chart(where: Anatomy) -> Float[ndarray, "n 2"]:
+    """Metres round the head and down from its crown."""
     head = where.segments == garments.HEAD
-    center = where.points[head].mean(0)
-    local = where.points - center
-    azimuth = np.arctan2(local[:, 0], local[:, 2])
-    streaks = gaussian_filter1d(
-        rng.permutation(np.resize(residual, (720, 3))), 1.5, axis=0, mode="wrap"
-    )
-    spread = residual.std(0) / streaks.std(0).clip(1e-3)
-    wave = 0.06 * np.sin(local[:, 1] * 40)
-    index = ((azimuth[mine] + wave[mine] + np.pi) / (2 * np.pi) * 720).astype(int) % 720
-    return 0.35 * (streaks * spread.clip(0, 3))[index] + 0.15 * rng.permutation(
-        np.resize(residual, (mine.sum(), 3))
-    )
+    local = where.points - where.points[head].mean(0)
+    flat = np.hypot(local[:, 0], local[:, 2])
+    down = np.where(local[:, 1] > 0, np.arctan2(flat, local[:, 1]) * ROUND, np.pi / 2 * ROUND)
+    down = down - local[:, 1].clip(None, 0)
+    around = np.arctan2(local[:, 0], local[:, 2]) * np.minimum(flat, ROUND)
+    return np.stack([around, down], 1)
 
 
 def _fixed(guess, labels, where: Anatomy, lab, confidence) -> ndarray:

@@ -27,6 +27,8 @@ ROUND = {garments.LEG: 0.85, garments.ARM: 0.7, garments.TORSO: 0.5}
 NODES, SMOOTH = 64, 2.5  # Places along a limb, and over how many of them profiles are smoothed.
 SHOE = 0.005  # Metres of leather about a foot.
 SKIRT_FOLD = 1.75  # Radians from outwards at which a leg's surface meets the other leg's.
+HIPS = 0.12  # Metres of trunk that count as hips.
+HEM_RING = 0.05  # Along the leg: vertices nearer to a skirt's hem are moved onto it.
 DEEPENS = 0.9  # By which a skirt gets deeper where it gets wider by 1.
 SKIRT_TOP = (0.02, 0.2)  # Along the thigh: from where to where a skirt leaves the legs.
 SHORTEST = 0.45  # Along the leg: hems above it make no skirt.
@@ -169,27 +171,39 @@ def skirted(
     points = (rest + offsets).numpy().astype(np.float64)
     moved = points.copy()
     middle = points[where.segments == garments.LEG, 0].mean()
+    trunk = points[(where.segments == garments.TORSO) & (where.fixed < 0)]
+    hips = trunk[trunk[:, 1] < trunk[:, 1].min() + HIPS, 2]
+    deep, ahead = (hips.max() - hips.min()) / 2, (hips.max() + hips.min()) / 2
     for left, sign in ((True, 1.0), (False, -1.0)):
         some = round_limb(where, garments.LEG, left)
         local, share = points[some.mine], _skirt(where, worn)[some.mine]
-        wide, deep, ahead = _outline(some, sign * (local[:, 0] - middle), local[:, 2])
+        above = where.along[some.mine] < worn.hem
+        wide, flare = _outline(some, sign * (local[:, 0] - middle), above)
         fold = (np.abs(some.angle) / SKIRT_FOLD).clip(0, 1)
         wall = 1 - ((np.abs(some.angle) - SKIRT_FOLD) / (np.pi - SKIRT_FOLD)).clip(0, 1)
         turn = np.sign(some.angle) * fold * np.pi / 2
-        x, z = middle + sign * wide * np.cos(turn), ahead + deep * np.sin(turn) * wall
-        moved[some.mine] += share[:, None] * (np.stack([x, local[:, 1], z], 1) - local)
+        x, z = middle + sign * wide * np.cos(turn), ahead + (deep + flare) * np.sin(turn) * wall
+        near = np.abs(where.along[some.mine] - worn.hem) < HEM_RING
+        down = _slope(local[near], where.along[some.mine][near])
+        level = near * (worn.hem - where.along[some.mine])  # So that the hem is no zigzag.
+        goal = np.stack([x, local[:, 1], z], 1)
+        moved[some.mine] += share[:, None] * (goal - local) + level[:, None] * down
     return torch.tensor(moved).float() - rest
 
 
-def _outline(some: Round, aside: ndarray, depth: ndarray) -> tuple[ndarray, ndarray, float]:
-    """Half the width and half the depth of a skirt near each point, and the middle's depth."""
-    wide = some.profile(aside, np.cos(some.angle).clip(0) ** 12)
-    front = some.profile(depth, np.sin(some.angle).clip(0) ** 4)
-    back = some.profile(depth, (-np.sin(some.angle)).clip(0) ** 4)
-    top = (some.along > 0.05) & (some.along < 0.25)
-    flare = (wide - np.median(wide[top])).clip(0)
-    deep = np.median((front - back)[top]) / 2 + DEEPENS * flare
-    return wide, deep, float(np.median((front + back)[top]) / 2)
+def _slope(points: Float[ndarray, "n 3"], along: Float[ndarray, " n"]) -> Float[ndarray, "3"]:
+    """Metres by which points move on per unit of the way along."""
+    if len(points) < 3:
+        return np.zeros(3)
+    off = along - along.mean()
+    return (off[:, None] * points).sum(0) / (off**2).sum().clip(1e-9)
+
+
+def _outline(some: Round, aside: ndarray, above: ndarray) -> tuple[ndarray, ndarray]:
+    """Half the width of a skirt near each point, and by how much it is deeper there than hips."""
+    wide = some.profile(aside, above * np.cos(some.angle).clip(0) ** 12)
+    flare = (wide - np.median(wide[(some.along > 0.05) & (some.along < 0.25)])).clip(0)
+    return wide, DEEPENS * flare
 
 
 def skirt_weights(

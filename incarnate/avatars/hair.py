@@ -3,10 +3,13 @@
 Points are those of `incarnate.avatars.garments.Anatomy`: vertices or discs, of the body at rest.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
+from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import KDTree
 from torch import Tensor
 
@@ -19,6 +22,8 @@ PRIOR = 0.01  # Pull towards what is usual: what is seen reaches a few centimetr
 SEEN = 0.3  # Pull towards what is seen, beside 1 towards the neighbours: odd pixels do not fray it.
 MIRRORED = 0.1  # Pull towards what is seen on the other side.
 CARRIED = 0.04  # Metres over which the outline's height reaches back over the head.
+LEVEL, MOST, STEP = 0.012, 0.09, 0.003  # Metres: of height; that hair puffs; of looking outwards.
+LIKE = 16.0  # Lab units, lightness at 0.6, within which a pixel is hair.
 GROWS = 0.3  # Value of the scalp map on the usual hairline.
 
 
@@ -88,6 +93,73 @@ def behind(
     return torch.tensor(high).float()
 
 
+def puffed(
+    rest: Float[Tensor, "v 3"],
+    offsets: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    scalp: Float[ndarray, " v"],
+    extents: Float[ndarray, "k 3"],
+) -> Float[Tensor, "v 3"]:
+    """Offsets with hair beside and behind the ears as wide as the picture shows it.
+
+    There the head's own outline is ear and cheek, which hair hides or passes behind. `extents` are
+    heights at rest and how far hair reaches to the left and to the right of the head's middle.
+    """
+    points = (rest + offsets).numpy().astype(np.float64)
+    hair = scalp > 0.3
+    if not hair.any() or not len(extents):
+        return offsets
+    middle = boxed(points[scalp > 0.5])
+    away = (points - middle) * [1, 0, 1]
+    radius = np.linalg.norm(away, axis=1).clip(1e-6)
+    lift = np.zeros(len(points))
+    for side, sign in ((1, 1.0), (2, -1.0)):
+        mine = hair & (sign * away[:, 0] > 0)
+        level = mine & (np.abs(points[:, 1] - extents[:, :1]) < LEVEL)
+        own = np.where(level, sign * away[:, 0], 0).max(1)
+        wider = np.where(level.any(1), extents[:, side] - own, 0).clip(0, MOST)
+        wider = gaussian_filter1d(wider, 1.5, mode="nearest")
+        lift[mine] = np.interp(points[mine, 1], extents[:, 0], wider, left=0)
+    back = ((middle[2] + 0.02 - points[:, 2]) / 0.04).clip(0, 1)
+    lift = lift * back * scalp * (1 - 0.25 * np.abs(away[:, 2]) / radius)
+    mean = averaging(faces, len(points))
+    for _ in range(8):
+        lift = np.where(scalp > 0.02, lift + 0.5 * (mean @ lift - lift), 0)
+    return offsets + torch.tensor(lift[:, None] * away / radius[:, None]).float()
+
+
+def boxed(points: Float[ndarray, "n 3"]) -> Float[ndarray, "3"]:
+    """The middle of the box about points."""
+    return (points.min(0) + points.max(0)) / 2
+
+
+def extents(
+    middle: Float[ndarray, "3"],
+    heights: Float[ndarray, " k"],
+    shown: Callable[[Float[ndarray, "n 3"]], tuple[Float[ndarray, " n"], Float[ndarray, "n 3"]]],
+    color: Float[ndarray, "3"],
+) -> Float[ndarray, "k 3"]:
+    """Heights and how far hair reaches to the left and right of the head's middle there.
+
+    `shown` tells alpha and Lab that the picture has at points of the head at rest.
+    """
+    reach = np.arange(0.03, 0.22, STEP)
+    found = [heights]
+    for sign in (1.0, -1.0):
+        grid = np.zeros((len(heights), len(reach), 3))
+        grid[..., 0], grid[..., 1] = middle[0] + sign * reach, heights[:, None]
+        grid[..., 2] = middle[2]
+        alpha, lab = shown(grid.reshape(-1, 3))
+        like = np.linalg.norm((lab - color) * [0.6, 1, 1], axis=1) < LIKE
+        within = (alpha > 0.5).reshape(grid.shape[:2]).cumprod(1).astype(bool)
+        like = like.reshape(grid.shape[:2]) & within
+        far = np.where(like.any(1), len(reach) - 1 - like[:, ::-1].argmax(1), -1)
+        rows = zip(like, far, strict=True)
+        steady = [k > 2 and row[k - 3 : k + 1].mean() > 0.7 for row, k in rows]
+        found.append(np.where(steady, reach[far], 0))
+    return np.stack(found, 1)
+
+
 def curtain(
     rest: Float[Tensor, "v 3"],
     offsets: Float[Tensor, "v 3"],
@@ -104,7 +176,7 @@ def curtain(
         return offsets
     points = (rest + offsets).numpy().astype(np.float64)
     grown = points[scalp > 0.5]
-    center = (grown.min(0) + grown.max(0)) / 2
+    center = boxed(grown)
     outward = (points - center) * [1, 0, 1]
     radius = np.linalg.norm(outward, axis=1)
     turn = np.arctan2(outward[:, 0], outward[:, 2])

@@ -40,6 +40,7 @@ from incarnate.fit import (
     fit_appearance,
     fit_silhouette,
     observed,
+    sampled,
 )
 from incarnate.methods.parts import Part, checked
 from incarnate.perception.track import Track
@@ -189,23 +190,48 @@ def dressed(
     body, rest, offsets = draft.body, draft.rest, draft.vertex_offsets
     first = look(draft, drive, where, pictures, track)
     worn = garments.outfit(first.points, first.lab, first.confidence)
-    offsets = drapery.thickened(offsets, body.faces, where, worn)
+    weights = tailor.hung(draft.weights, body, where)
+    if "depth" not in config.without:
+        offsets = drapery.thickened(offsets, body.faces, where, worn)
     if "clothes" not in config.without:
         offsets = tailor.shaped_clothes(rest, offsets, body.faces, where, worn)
-    offsets = drapery.shod(rest, offsets, where, worn)
-    weights = tailor.hung(draft.weights, body, where)
+        offsets = drapery.shod(rest, offsets, where, worn)
     bones = body.bones(draft.joints, drive.pose, drive.transl)
     bare = skinned(rest, draft.weights, bones)
-    if drapery.is_skirt(bare, offsets, where, worn, pictures.full.camera, pictures.full.alpha):
+    view = pictures.full
+    closed = drapery.is_skirt(bare, offsets, where, worn, view.camera, view.alpha)
+    if closed and "skirt" not in config.without:
         offsets = drapery.skirted(rest, offsets, where, worn)
         weights = drapery.skirt_weights(weights, rest + offsets, body, where, worn)
-    hanging = garments.hanging(where, worn.hair_end)
+    if not worn.bald and "hair-width" not in config.without:
+        offsets = puffed(draft, offsets, bones, where, first, pictures.head)
     if "hanging-hair" not in config.without:
+        hanging, head = garments.hanging(where, worn.hair_end), body.smplx_joints["head"]
         offsets = hair.curtain(rest, offsets, body.faces, hanging, where.scalp)
-    head = body.smplx_joints["head"]
-    if "hanging-hair" not in config.without:
         weights = hair.hung(weights, body.faces, head, where.points[:, 1], hanging, where.scalp)
     return offsets, weights
+
+
+def puffed(
+    draft: SurfaceAvatar, offsets: Tensor, bones: Tensor, where, seen: Look, target: Target
+) -> Float[Tensor, "v 3"]:
+    """Offsets with hair as wide at the ears as the picture of the head shows it."""
+    head = bones[draft.body.smplx_joints["head"]]
+    skin = garments.skin_model(seen.points, seen.lab, seen.confidence)
+    color = garments.hair_color(seen.points, seen.lab, seen.confidence, skin)
+    if color is None:
+        return offsets
+    both = torch.cat([target.rgb, target.alpha[..., None]], 2)
+
+    def shown(points: Float[np.ndarray, "n 3"]):
+        there = torch.tensor(points).float() @ head[:3, :3].T + head[:3, 3]
+        values = sampled(both, target.camera.project(there)).numpy()
+        return values[:, 3], to_lab(values[:, :3] / values[:, 3:].clip(1e-3))
+
+    mine = where.points[where.scalp > 0.5]
+    heights = np.arange(mine[:, 1].min(), mine[:, 1].max(), 0.008)
+    extents = hair.extents(hair.boxed(mine), heights, shown, color)
+    return hair.puffed(draft.rest, offsets, draft.body.faces, where.scalp, extents)
 
 
 def free(points, labels, seen: Seen, config: OneShot) -> Freedom:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from incarnate.avatars import garments
-from incarnate.avatars.complete import Seen, completed
+from incarnate.avatars.complete import Seen, _turns, completed
 from incarnate.avatars.garments import Anatomy
 
 BLUE, WHITE = (0.15, 0.25, 0.45), (0.95, 0.95, 0.95)
@@ -87,3 +87,17 @@ def test_an_unseen_hand_is_darker_in_its_hollows():
     slope = unseen & (aside > 0.01) & (aside < 0.02)
     assert colors[unseen & (aside < 0.002)].mean() < colors[slope].mean() - 0.05
     np.testing.assert_allclose(colors[along < 0.01], rgb.mean(), atol=0.01)
+
+
+@pytest.mark.parametrize("angle", [-50, 0, 30])
+def test_patches_of_hair_are_turned_until_their_strands_run_down(angle):
+    rng = np.random.default_rng(0)
+    seen = rng.uniform(-0.06, 0.06, (6000, 2))
+    lean = np.radians(angle)  # Of the strands, from straight down.
+    across = seen @ [np.cos(lean), np.sin(lean)]
+    light = np.sin(across / 0.012 * 2 * np.pi)
+    turn = _turns(seen, light, np.zeros((1, 2)))[0]
+    run = turn @ [0, 1]
+    assert abs(run @ [np.cos(lean), np.sin(lean)]) < 0.12
+    curly = _turns(seen, rng.normal(size=6000), np.zeros((1, 2)))[0]
+    assert np.allclose(curly, np.eye(2))

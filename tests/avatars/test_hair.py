@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.spatial import ConvexHull
 
-from incarnate.avatars.hair import behind, border, curtain, hung
+from incarnate.avatars.hair import behind, border, curtain, extents, hung, puffed
 
 
 @pytest.fixture
@@ -104,3 +104,30 @@ def test_short_hair_changes_nothing(bust):
     assert (curtain(rest, torch.zeros_like(rest), grid_faces(), none, scalp) == 0).all()
     weights = torch.eye(2)[torch.zeros(len(points), dtype=torch.long)]
     assert hung(weights, grid_faces(), 1, points[:, 1], none, scalp) is weights
+
+
+def test_the_picture_tells_how_wide_hair_is():
+    def shown(points: np.ndarray):
+        radius = np.hypot(points[:, 0], points[:, 1])
+        lab = np.where(radius[:, None] < 0.12, [20.0, 5, 5], [70.0, 0, 0])  # Hair, then a wall.
+        return (radius < 0.2).astype(float), lab
+
+    heights = np.array([-0.06, 0.0, 0.06])
+    found = extents(np.zeros(3), heights, shown, np.array([20.0, 5, 5]))
+    wanted = np.sqrt(0.12**2 - heights**2)
+    assert np.allclose(found[:, 0], heights)
+    assert np.abs(found[:, 1:] - wanted[:, None]).max() < 0.004
+    nothing = extents(np.zeros(3), heights, shown, np.array([90.0, 60, 60]))
+    assert (nothing[:, 1:] == 0).all()
+
+
+def test_hair_widens_behind_the_ears_and_not_in_front(ball: np.ndarray):
+    rest, faces = torch.tensor(ball).float(), faces_of(ball)
+    scalp = ((ball[:, 2] < 0.03) | (ball[:, 1] > 0.05)).astype(float)
+    wide = np.stack([np.linspace(-0.04, 0.04, 17), np.full(17, 0.13), np.full(17, 0.1)], 1)
+    found = ball + puffed(rest, torch.zeros_like(rest), faces, scalp, wide).numpy()
+    level, side = np.abs(ball[:, 1]) < 0.02, np.abs(ball[:, 2] + 0.015) < 0.01
+    assert found[level & side, 0].max() == pytest.approx(0.13, abs=0.012)
+    assert found[level & side, 0].min() == pytest.approx(-0.1, abs=0.006)
+    face = ball[:, 2] > 0.05
+    assert np.allclose(found[face], ball[face], atol=1e-6)
