@@ -48,7 +48,8 @@ def wrapped_uvs(
     along = np.where(
         (part == 1)[:, None],
         reach / ARM_REACH,
-        np.where((part == 0)[:, None], trunk_v(person, height), leg_v(person, height)),
+        # Skirts reach below the trunk's texture, which is mirrored there.
+        np.where((part == 0)[:, None], np.abs(trunk_v(person, height)), leg_v(person, height)),
     )
     return np.stack([turn, along], -1).astype(np.float32), part
 

@@ -39,6 +39,14 @@ def test_hems_are_level(garment: Garment) -> None:
     assert edge.sum() > 60  # A whole ring lies on it, not the lowest teeth of a ragged edge.
 
 
+def test_long_skirts_do_not_run_out_of_texture() -> None:
+    long = Garment("long skirt", "bottom", Fabric(), 0.13, -0.74, flare=0.2)
+    one = worn(long).piece
+    low = one.shell.vertices[one.shell.faces, 1] < AVERAGE.joint("pelvis")[1] - 0.5
+    v = one.uvs[low][:, 1]
+    assert (v > 0.2).all() and np.ptp(v) > 0.2  # Not the first row all the way down.
+
+
 def test_sleeves_end_square_to_the_arm() -> None:
     one = worn(SHIRT)
     arm = AVERAGE.arm_share(one.piece.shell.weights) > 0.6
