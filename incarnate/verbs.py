@@ -151,7 +151,6 @@ class Evaluate:
     by the true motion; talk: lips, identity and hands while a sentence is said."""
     photos: Path | None = None
     """A folder of photos, or one like openpeople's, or one photo; else the package openpeople."""
-    quality: Literal["tiny", "draft", "normal", "high"] = "draft"
     makehuman: Path | None = None
     """A MakeHuman assets folder: people outside the body model then wear its clothes and hair."""
     data: Path | None = None
@@ -159,6 +158,7 @@ class Evaluate:
     photos, Casual Conversations for photos and talk."""
     ablate: Switch = False
     """Measure each method also without each of its parts, for a table of what they are worth."""
+    quality: Literal["tiny", "draft", "normal", "high"] = "draft"
     """At which avatars are made."""
     subjects: int | None = None
     """Only the first so many people."""

@@ -70,6 +70,14 @@ TABLE: tuple[Weights, ...] = (
         "this project: MediaPipe's 478 face points found on renders of the body",
         "scripts/bake_landmarks.py",
     ),
+    Weights(
+        "perceptual",
+        "metrics/perceptual.safetensors",
+        "53ea0908ab95c985537e97e36f395157f982f40cee1db5821bd5f70486bc938a",
+        "Apache-2.0",
+        "this project: trained on the studio's people alone",
+        "scripts/train_perceptual.py",
+    ),
 )
 
 

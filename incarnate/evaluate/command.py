@@ -96,6 +96,13 @@ def _people(
     report: Report,
 ) -> list[Subject]:
     """Whom the suite is about."""
+    if named.data is not None:
+        from incarnate.evaluate import datasets
+
+        if named.photos is not None or any(method.endswith(".avatar") for method in methods):
+            raise ValueError("--data goes with methods, and without --photos and avatars")
+        report.stage("reading the data set")
+        return datasets.subjects(named.data, suite, limit, out / "cache" / "people")
     if suite == "photos" or suite == "talk" and named.photos is not None:
         return subjects(named.photos)[:limit]
     if named.photos is not None:

@@ -23,6 +23,7 @@ JUDGES = (
 )
 JUDGES += ("evaluate/wholeness.py", "studio", "speech", "weights.py")
 JUDGES += tuple(f"evaluate/{name}.py" for name in ("aligner", "driven", "reenact", "talk"))
+JUDGES += tuple(f"evaluate/{name}.py" for name in ("datasets", "scans", "snapshots"))
 """Whatever decides what is found of it."""
 
 

@@ -138,11 +138,13 @@ def _alike(alike: Likeness, at: str = "") -> list[Figure]:
 
 
 def _perceptual(job: Job, rgb: Tensor, truth: Truth, notes: list[str]) -> list[Figure]:
+    judges = perceptual.judges(job.lpips)
     if job.lpips is None:
         notes.append(f"lpips: {perceptual.MISSING}")
-        return []
-    distance = perceptual.Lpips(job.lpips).distance(rgb.clamp(0, 1), truth.shown)
-    return [_figure("lpips", distance, "", "down", perceptual.MODEL)]
+    return [
+        _figure(name, judge.distance(rgb.clamp(0, 1), truth.shown), "", "down", model)
+        for name, (judge, model) in judges.items()
+    ]
 
 
 def _held_out(

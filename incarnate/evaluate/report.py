@@ -68,11 +68,11 @@ def write_report(evaluation: Evaluation, cache: Path, path: Path) -> None:
         f"<div class=card>{_summary(evaluation)}<p><small>Means over subjects with 95 % bootstrap "
         "intervals; n in brackets where some subjects lack the figure. Green: the best mean. "
         "Hover over a name for what judged it.</small></p></div>",
+        *ablation.page(evaluation),
         "<h2>Time and memory</h2>",
         f"<div class=card>{_times(evaluation)}</div>",
         "<h2>Subjects, worst first</h2>",
         *(_card(row, cache) for row in ordered(evaluation.rows)),
-        *ablation.page(evaluation),
     ]
     _write("incarnate evaluate", body, path)
 

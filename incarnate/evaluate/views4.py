@@ -27,7 +27,8 @@ from incarnate.avatars.surface import Drive
 from incarnate.body.anny import Anny
 from incarnate.body.retarget import pose_for
 from incarnate.cameras import Camera
-from incarnate.evaluate import wholeness
+from incarnate.evaluate import scans, wholeness
+from incarnate.evaluate.datasets import Frame
 from incarnate.evaluate.figures import Better, Figure, Row
 from incarnate.evaluate.jobs import Job, Subject
 from incarnate.evaluate.photos import made_avatar, strip
@@ -53,6 +54,7 @@ DISPLACEMENT = 0.01  # Metres by which shapes stray from the body model, one dev
 HALVES = ("inside", "outside")
 VEILS = ("bob01", "bob02")
 """Cuts whose fringe hides half the face where its texture's gaps are not drawn."""
+SCANNED = "against the scan, drawn by incarnate's rasterizer"
 BARE = (
     "outside the body model by displacement only: clothes and hair are the studio's own; name a "
     "MakeHuman assets folder with --makehuman"
@@ -107,21 +109,21 @@ def figures(
     avatar: Avatar, who: Subject, lpips: Path | None, notes: list[str]
 ) -> tuple[list[Figure], list[Tensor]]:
     """Means over the four views, and true and own pictures of each, one above the other."""
-    name, truth = who.name, _posed(who.name, who.source)
-    if name.startswith("outside") and who.source is None:
+    half = who.name.split("-")[0]
+    truth = SCANNED if half == "thuman" else TRUTH
+    if half == "outside" and who.source is None:
         notes.append(BARE)
-    drive, place = _brought(avatar, truth)
-    judge = None if lpips is None else perceptual.Lpips(lpips)
-    if judge is None:
+    drive, place, wanted = _scanned(avatar, who) if half == "thuman" else _studio(avatar, who)
+    judges = perceptual.judges(lpips)
+    if lpips is None:
         notes.append(f"lpips: {perceptual.MISSING}")
     found: list[dict[str, float]] = []
     pictures = []
-    for azimuth in AZIMUTHS.values():
-        wanted = _taken(truth, azimuth, VIEW_SIDE, _light(name), _white())
-        camera = shrunk(wanted.camera, *place)
+    for seen, normal in wanted:
+        camera = shrunk(seen.camera, *place)
         view = avatar.render(drive, camera, torch.ones(3))
-        ours, theirs = view.rgb.clamp(0, 1), torch.from_numpy(wanted.rgb).float() / 255
-        alpha = torch.from_numpy(wanted.alpha)
+        ours, theirs = view.rgb.clamp(0, 1), torch.from_numpy(seen.rgb).float() / 255
+        alpha = torch.from_numpy(seen.alpha)
         both = (alpha > 0.5) & (view.alpha > 0.5)
         one = {
             "psnr": metrics.psnr(ours, theirs),
@@ -129,26 +131,45 @@ def figures(
             "ssim": metrics.ssim(ours, theirs),
             "iou": metrics.silhouette_iou(view.alpha, alpha),
             "normals": metrics.normal_error(
-                _normals(avatar, drive, camera), torch.from_numpy(wanted.normal), both.float()
+                _normals(avatar, drive, camera), torch.from_numpy(normal), both.float()
             ),
         }
-        if judge is not None:
-            one["lpips"] = judge.distance(ours, theirs)
+        one |= {kind: judge.distance(ours, theirs) for kind, (judge, _) in judges.items()}
         found.append(one)
         pictures.append(torch.cat([theirs, ours]))
     means = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
     each = {f"psnr, {view}": one["psnr"] for view, one in zip(AZIMUTHS, found, strict=True)}
-    half = {f"psnr, {name.split('-')[0]} the body model": means["psnr"]}
-    return [_figure(key, value) for key, value in (means | each | half).items()], pictures
+    if half in HALVES:
+        each[f"psnr, {half} the body model"] = means["psnr"]
+    return [_figure(key, value, truth) for key, value in (means | each).items()], pictures
 
 
-def _figure(name: str, value: float) -> Figure:
+def _studio(avatar: Avatar, who: Subject):
+    """Drive, scale and shift, and (frame, normals) of the four views of a studio's person."""
+    truth = _posed(who.name, who.source)
+    shots = [
+        _taken(truth, azimuth, VIEW_SIDE, _light(who.name), _white())
+        for azimuth in AZIMUTHS.values()
+    ]
+    return *_brought(avatar, truth), [(Frame(s.camera, s.rgb, s.alpha), s.normal) for s in shots]
+
+
+def _scanned(avatar: Avatar, who: Subject):
+    """The same of a scan."""
+    if who.source is None:
+        raise ValueError(f"{who.name} has lost its scan; name its data set with --data again")
+    drive, scale, shift = scans.brought(avatar, scans.scan(who.source))
+    return drive, (scale, shift), scans.views(who.source, list(AZIMUTHS.values()))
+
+
+def _figure(name: str, value: float, truth: str) -> Figure:
     kind = name.split(",")[0].split()[0]
     known: dict[str, tuple[str, Better, str]] = {
         "psnr": ("dB", "up", PIXELS),
         "ssim": ("", "up", PIXELS),
-        "iou": ("", "up", TRUTH),
-        "normals": ("°", "down", f"the avatar's mesh {TRUTH}"),
+        "iou": ("", "up", truth),
+        "normals": ("°", "down", f"the avatar's mesh {truth}"),
+        "perceptual": ("", "down", perceptual.OWN),
         "lpips": ("", "down", perceptual.MODEL),
     }
     return Figure(name, value, *known[kind])

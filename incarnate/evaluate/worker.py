@@ -28,6 +28,10 @@ def _measured(job: Job) -> Row:
             from incarnate.evaluate.views4 import measure
 
             return measure(job)
+        case "reenact" if job.subject.source is not None:
+            from incarnate.evaluate.snapshots import measure
+
+            return measure(job)
         case "reenact":
             from incarnate.evaluate.reenact import measure
 
