@@ -1,6 +1,7 @@
 """Light: an environment as spherical harmonics of irradiance, and a soft key light."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -85,6 +86,7 @@ def _unit(vector: list[float] | NDArray) -> NDArray:
     return np.asarray(vector) / np.linalg.norm(vector)
 
 
+@cache
 def _sphere(count: int) -> NDArray:
     """Fibonacci's even points."""
     k = np.arange(count) + 0.5

@@ -25,6 +25,7 @@ ACTIONS: tuple[Action, ...] = (
 GESTURES = (
     "arms-up", "crossed", "waving", "hands-on-hips", "pointing", "fists", "peace", "t-pose",
 )  # fmt: skip
+DANCES = 24
 JITTER = {"neck": 0.08, "head": 0.12, "shoulder": 0.10, "elbow": 0.10, "wrist": 0.15,
           "spine": 0.03, "hip": 0.03, "knee": 0.02}  # fmt: skip
 
@@ -67,7 +68,7 @@ def drive(rng: np.random.Generator, clips: tuple[Motion, ...] = ()) -> Drive:
         case "sitting":
             motion = _preset("sitting")
         case _:
-            motion = grounded(Motion.still(attitude_pose(_dance(rng))))
+            motion = _dance(rng)
     expression = torch.from_numpy(_face(rng))[None]
     return Drive(action, _jittered(motion, rng).with_expression(expression))
 
@@ -125,7 +126,23 @@ def _walk() -> Motion:
     return walk_cycle(fps=30.0)
 
 
-def _dance(rng: np.random.Generator) -> Attitude:
+def _dance(rng: np.random.Generator) -> Motion:
+    """The legs of one dance with the trunk and the arms of another."""
+    legs, rest = (_dances()[rng.integers(DANCES)] for _ in range(2))
+    below = [j for name, j in INDEX.items() if name.endswith(("hip", "knee", "ankle", "foot"))]
+    pose = rest.pose.clone()
+    pose[:, below] = legs.pose[:, below]
+    return grounded(replace(rest, pose=pose))
+
+
+@cache
+def _dances() -> tuple[Motion, ...]:
+    """Made once a process: a pose takes some 30 ms."""
+    rng = np.random.default_rng(np.random.SeedSequence([7, DANCES]))
+    return tuple(Motion.still(attitude_pose(_steps(rng))) for _ in range(DANCES))
+
+
+def _steps(rng: np.random.Generator) -> Attitude:
     def arm() -> Arm:
         upper = (
             float(rng.uniform(0.2, 1)),

@@ -24,7 +24,7 @@ from incarnate.studio.shots import SAMPLES, Posed, Shot, posed, shot
 Framing = Literal["full", "upper", "head"]
 FRAMINGS: tuple[Framing, ...] = ("full", "upper", "head")
 WORDS = {"full": "full body", "upper": "upper body", "head": "head and shoulders"}
-SHOTS_A_PERSON = 16
+SHOTS_A_PERSON = 24
 
 
 @dataclass(frozen=True, eq=False)
