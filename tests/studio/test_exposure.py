@@ -29,7 +29,7 @@ def test_pictures_agree_with_their_definition(scene: Setting) -> None:
     ours, theirs = exposure.exposed(scene), shading.exposed(scene)
     # Texels are picked by rounding: a sample in ten thousand may fall to its neighbour.
     off = np.abs(ours.rgb.astype(int) - theirs.rgb).max(-1)
-    assert (off > 1).mean() < 1e-3 and off.max() < 40
+    assert (off > 0).mean() < 1e-3 and off.max() < 40
     np.testing.assert_allclose(ours.normal, theirs.normal, atol=1e-4)
     for name in ("alpha", "depth", "parts"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
