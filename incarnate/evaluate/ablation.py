@@ -10,7 +10,7 @@ from incarnate.metrics import Paired, paired
 
 SHOWN = (
     "psnr", "face psnr", "ssim", "perceptual (own)", "iou", "psnr, held out 15°",
-    "perceptual (own), held out 15°", "identity 30°", "back skin", "back top", "back hair",
+    "identity 30°", "back skin", "back top", "back hair",
     "psnr, back", "normals", "landmarks", "purity",
 )  # fmt: skip
 """Figures that a table of parts holds, where a suite has them."""
