@@ -155,7 +155,8 @@ def outfit(where: Anatomy, lab: Float[ndarray, "n 3"], weight: Float[ndarray, " 
     chest = torso & (where.points[:, 1] > crotch + 0.45 * (neck - crotch))
     arms, legs = where.segments == ARM, where.segments == LEG
     sleeve = _border(where, lab, weight, arms, chest, skin, unseen=2.0)
-    waist = _waist(where, lab, weight, crotch, neck)
+    cloth = weight * (skin.distance(lab) > 2)  # Arms and hands in front of it are none.
+    waist = _waist(where, lab, cloth, crotch, neck)
     hips = (
         (torso | (legs & (where.along < 0.3))) & (weight > 0) & (where.points[:, 1] < waist - 0.03)
     )
@@ -368,11 +369,11 @@ def _waist(where: Anatomy, lab, weight, crotch: float, neck: float) -> float:
     trunk &= (where.along < 0.5) & (where.normals[:, 2] > 0.1)
     low, high = crotch - 0.12, crotch + 0.5 * (neck - crotch)
     edges = np.linspace(low, high, 40)
-    middles = []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
-        mine = trunk & (where.points[:, 1] >= a) & (where.points[:, 1] < b)
-        middles.append(np.median(lab[mine], axis=0) if mine.sum() > 8 else np.full(3, np.nan))
-    rows = np.array(middles)
+    row = np.searchsorted(edges, where.points[:, 1], side="right") - 1
+    inside = [trunk & (row == k) for k in range(len(edges) - 1)]
+    few = max(8, 0.25 * np.median([mine.sum() for mine in inside]))
+    none = np.full(3, np.nan)
+    rows = np.array([np.median(lab[m], axis=0) if m.sum() > few else none for m in inside])
     default = crotch + 0.2 * (neck - crotch)
     known = ~np.isnan(rows[:, 0])
     if known.sum() < 10:

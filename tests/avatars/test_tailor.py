@@ -1,6 +1,7 @@
 """What of the photo is believed: on a flat face with one eye."""
 
 import numpy as np
+import pytest
 import torch
 
 from incarnate.avatars import garments, tailor
@@ -85,3 +86,25 @@ def test_a_lining_lies_beneath_the_hair_and_nothing_else():
     whole = together(discs, beneath)
     assert len(whole.colors) == 9
     torch.testing.assert_close(whole.colors[6:], discs.colors[::2])
+
+
+def test_an_arm_across_the_belly_is_no_waist():
+    height = np.linspace(-0.1, 0.7, 9000)
+    n = len(height)
+    legs = height < 0.08
+    where = garments.Anatomy(
+        np.stack([np.zeros(n), height, np.zeros(n)], 1),
+        np.tile([0.0, 0, 1], (n, 1)),
+        np.where(legs, garments.LEG, garments.TORSO),
+        np.ones(n, bool),
+        np.where(legs, 0.1, 0.0),
+        np.full(n, -1),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n),
+    )
+    where.segments[height > 0.65] = garments.NECK
+    lab = np.where(height[:, None] < 0.2, [12.0, 1, -15], [48.0, 0, -6])  # Jeans, then a shirt.
+    arm = np.abs(height - 0.33) < 0.03
+    lab[arm] = [50, 15, 25]
+    assert garments.outfit(where, lab, np.ones(n)).waist == pytest.approx(0.2, abs=0.02)
