@@ -176,8 +176,8 @@ def figures(
 ) -> list[Figure]:
     """Means over frames: of the picture, of crops about the true face and hands, of flicker."""
     theirs = torch.from_numpy(film.frames).float() / 255
-    judge = None if lpips is None else perceptual.Lpips(lpips)
-    if judge is None:
+    judges = perceptual.judges(lpips)
+    if lpips is None:
         notes.append(f"lpips: {perceptual.MISSING}")
     found: dict[str, list[float]] = {}
 
@@ -189,8 +189,8 @@ def figures(
         note("l1", 1e2 * metrics.l1(a, b))
         note("psnr", metrics.psnr(a, b))
         note("ssim", metrics.ssim(a, b))
-        if judge is not None:
-            note("lpips", judge.distance(a, b))
+        for kind, (judge, _) in judges.items():
+            note(kind, judge.distance(a, b))
         for part, box in boxes(film, k):
             one, other = driven.cut(a, box), driven.cut(b, box)
             if min(one.shape[:2]) < WINDOW:
@@ -235,13 +235,14 @@ def boxes(film: Film, k: int) -> list[tuple[str, driven.Box]]:
 
 
 def _figure(name: str, value: float) -> Figure:
-    kind = name.split(",")[0].split()[-1]
+    kind = name if name == perceptual.OWN_NAME else name.split(",")[0].split()[-1]
     known: dict[str, tuple[str, Better, str]] = {
         "mse": ("×10⁻³", "down", PIXELS),
         "l1": ("×10⁻²", "down", PIXELS),
         "psnr": ("dB", "up", PIXELS),
         "ssim": ("", "up", PIXELS),
         "lpips": ("", "down", perceptual.MODEL),
+        perceptual.OWN_NAME: ("", "down", perceptual.OWN),
         "flicker": ("% of white", "down", OWN),
         "joints": ("cm", "down", "upper body, against the studio's exact truth"),
     }

@@ -1,8 +1,9 @@
 """The suite `views4`: SVAD's protocol on THuman (Sec. 4.1 there), on people of the studio.
 
 An avatar is made of one front picture. Posed by the true pose, it is drawn from the front, both
-sides and behind, and compared with the truth there. What one picture cannot tell is given: size and
-place, by one scale and one shift that bring the avatar's joints onto the true ones.
+sides and behind, and compared with the truth there, which turns as on a turntable: camera and
+lights stay. What one picture cannot tell is given: size and place, by one scale and one shift that
+bring the avatar's joints onto the true ones.
 
 Every second person has a shape from outside the body model ("outside"), and MakeHuman's clothes and
 hair where a folder of them is named: the others flatter whoever fits that model.
@@ -79,7 +80,7 @@ def subjects(count: int | None, folder: Path, makehuman: Path | None = None) -> 
         if not photo.exists():
             rng = _rng(name, 1)
             behind = background(rng)
-            picture = _taken(_posed(name, assets), 0.0, PHOTO_SIDE, _light(name), behind)
+            picture = _taken(name, _posed(name, assets), 0.0, PHOTO_SIDE, behind)
             with replacing(photo) as part:
                 Image.fromarray(picture.rgb).save(part, "PNG")
         found.append(Subject(name, photo, None, assets))
@@ -147,10 +148,7 @@ def figures(
 def _studio(avatar: Avatar, who: Subject):
     """Drive, scale and shift, and (frame, normals) of the four views of a studio's person."""
     truth = _posed(who.name, who.source)
-    shots = [
-        _taken(truth, azimuth, VIEW_SIDE, _light(who.name), _white())
-        for azimuth in AZIMUTHS.values()
-    ]
+    shots = [_taken(who.name, truth, azimuth, VIEW_SIDE, _white()) for azimuth in AZIMUTHS.values()]
     return *_brought(avatar, truth), [(Frame(s.camera, s.rgb, s.alpha), s.normal) for s in shots]
 
 
@@ -231,7 +229,9 @@ def _light(name: str) -> Light:
     return light(_rng(name, 2), "studio")
 
 
-def _taken(view: Posed, azimuth: float, side: int, lit: Light, behind: Background) -> Shot:
+def _taken(name: str, view: Posed, azimuth: float, side: int, behind: Background) -> Shot:
+    """By a camera that stands with the lights while the person turns: scans have no lit side."""
+    lit = _light(name).turned(azimuth)
     return shot(view, framed(view, "full", azimuth, 0.0, side), lit, behind)
 
 

@@ -1,6 +1,7 @@
 """Light: an environment as spherical harmonics of irradiance, and a soft key light."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -24,6 +25,15 @@ class Light:
     key: Float[NDArray, "3"]
     soft: float
     """How far the key wraps round edges, 0 for a sun."""
+
+    def turned(self, azimuth: float) -> "Light":
+        """The same lights, carried round the person to their left by `azimuth` radians."""
+        sin, cos = math.sin(azimuth), math.cos(azimuth)
+        turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
+        around = _sphere(64).astype(np.float32)
+        seen = harmonics(around @ turn) @ self.irradiance  # At R d as at d before.
+        irradiance = np.linalg.lstsq(harmonics(around), seen, rcond=None)[0]
+        return replace(self, irradiance=irradiance.astype(np.float32), toward=turn @ self.toward)
 
 
 def harmonics(n: Float[NDArray, "*n 3"]) -> Float[NDArray, "*n 9"]:

@@ -100,3 +100,13 @@ def test_captions_tell_action_framing_and_side(view: Posed) -> None:
 )
 def test_sides_are_named_by_angle(degrees: float, side: str) -> None:
     assert side_words(float(np.radians(degrees))) == f"{side} view"
+
+
+def test_lights_carried_round_shine_there_as_before() -> None:
+    lit, around = light(np.random.default_rng(1), "studio"), np.random.default_rng(2)
+    n = around.normal(size=(20, 3))
+    n /= np.linalg.norm(n, axis=1, keepdims=True)
+    moved = lit.turned(np.pi / 2)  # From the front to the person's left: +z goes to +x.
+    by = np.stack([n[:, 2], n[:, 1], -n[:, 0]], 1)
+    assert np.allclose(harmonics(by) @ moved.irradiance, harmonics(n) @ lit.irradiance, atol=1e-5)
+    assert np.allclose(moved.toward, [lit.toward[2], lit.toward[1], -lit.toward[0]], atol=1e-6)
