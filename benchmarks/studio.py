@@ -14,6 +14,7 @@ import time
 import numpy as np
 import torch
 
+from incarnate._native import set_threads
 from incarnate.studio.people import person
 from incarnate.studio.scenes import SHOTS_A_PERSON, pictured
 from incarnate.studio.shards import encoded
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    set_threads(1)
     for k in range(4):
         list(pictured(person((0, k)), np.random.default_rng(k), args.size, 20))
     spent = np.zeros((3, 2))

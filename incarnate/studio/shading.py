@@ -138,8 +138,8 @@ def _key_seen(shadow: Shadow, points: Float[NDArray, "v 3"]) -> Float[NDArray, "
     x, y, z = shadow.project[:, :3] @ points.T + shadow.project[:, 3:]
     flat, side = np.stack([x, y], 1) / z[:, None], len(shadow.depth)
     total = np.zeros(len(z), np.float32)
-    for tap in TAPS:
-        column, row = np.clip(flat + np.float32(tap), 0, side - 1).astype(np.int64).T
+    for tap in np.array(TAPS, np.float32):
+        column, row = np.clip(flat + tap, 0, side - 1).astype(np.int64).T
         there = shadow.depth[row, column]
         total += np.where(there > 0, np.clip(2 - (z - there) / SOFT, 0, 1), 1)
     return total / 3

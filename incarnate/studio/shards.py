@@ -27,6 +27,7 @@ import roma
 import torch
 from numpy.typing import NDArray
 
+from incarnate._native import set_threads
 from incarnate.io.runs import replacing
 from incarnate.motion import SMPLX_JOINTS
 from incarnate.progress import Report
@@ -137,6 +138,7 @@ def _path(folder: Path, k: int) -> Path:
 
 
 def _shard(order: Order, folder: Path, k: int) -> None:
+    set_threads(1)
     torch.set_num_threads(1)  # Workers share the machine, and sums keep their order.
     clothes = None if order.makehuman is None else wardrobe(order.makehuman)
     first = k * order.per_shard

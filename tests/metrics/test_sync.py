@@ -31,9 +31,7 @@ def test_the_search_is_syncnets_definition():
     seen = sound.roll(-4, 0)  # Lips show at frame k what is heard at frame k + 4.
     found = sync.searched(seen[:50], sound[:50])
     means = [
-        float(
-            np.mean([np.linalg.norm(seen[k] - sound[k + s]) for k in range(50) if 0 <= k + s < 50])
-        )
+        np.mean([float((seen[k] - sound[k + s]).norm()) for k in range(50) if 0 <= k + s < 50])
         for s in range(-15, 16)
     ]
     assert found.offset == 4 and found.distance == pytest.approx(0, abs=1e-6)
