@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from incarnate.avatar import Avatar
     from incarnate.avatars.surface import Drive
     from incarnate.cameras import Camera
+    from incarnate.fit import Target
     from incarnate.sources import Source
     from incarnate.speech import Speaking
 
@@ -108,18 +109,31 @@ def _create(verb: Create) -> None:
     run = open_run(verb.output, settings, verb.resume)
     with reporter(verb.quiet) as report:
         report.stage("getting ready")
-        from incarnate.create import from_photo
+        from incarnate.create import with_photo
 
         try:
-            avatar = from_photo(
+            avatar, seen = with_photo(
                 verb.photo, verb.quality, verb.person, verb.seed, model, report, run, verb.without
             )
             avatar.save(verb.output)
         except ValueError:
             run.done()  # This photo makes no avatar, so there is nothing to continue.
             raise
-    run.done()
-    _wrote(verb.output)
+        run.done()
+        _wrote(verb.output)
+        if verb.review:
+            _review(avatar, seen, verb.output.with_suffix(".review.html"), report)
+
+
+def _review(avatar: Avatar, seen: Target, path: Path, report: Report) -> None:
+    from incarnate.evaluate.review import review, summary
+    from incarnate.evaluate.review_page import write_review
+
+    report.stage("looking at it")
+    found = review(avatar, seen)
+    write_review(found, avatar, seen, path)
+    report.say(summary(found))
+    _wrote(path)
 
 
 def _render(verb: Render) -> None:

@@ -64,12 +64,24 @@ def from_photo(
     seed: int,
     matting_model: Path | None,
     report: Report,
+) -> Avatar:
+    """The avatar of one person in a photo; as `Avatar.from_photo`."""
+    return with_photo(photo, quality, person, seed, matting_model, report)[0]
+
+
+def with_photo(
+    photo: Path,
+    quality: Quality,
+    person: int | None,
+    seed: int,
+    matting_model: Path | None,
+    report: Report,
     run: Run | None = None,
     without: Iterable[str] = (),
-) -> Avatar:
-    """The avatar of one person in a photo; as `Avatar.from_photo`; `run` keeps stages to resume.
+) -> tuple[Avatar, Target]:
+    """The avatar of one person in a photo, and the photo as the avatar's camera sees it.
 
-    `without` names parts of the method to leave out.
+    `run` keeps stages to resume; `without` names parts of the method to leave out.
     """
     config = replace(PRESETS[quality], seed=seed).leaving_out(without)
     body = Anny.load()
@@ -78,7 +90,7 @@ def from_photo(
         return captured(photo, config, person, matting_model, body, report)
 
     kept = capture() if run is None else run.stage("photo", capture)
-    return from_capture("one-shot", quality, config, kept, body, report)
+    return from_capture("one-shot", quality, config, kept, body, report), _unflat(kept)[1].full
 
 
 def captured(

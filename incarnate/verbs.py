@@ -33,6 +33,8 @@ class Create:
     """An ONNX matting model to cut the person out with, instead of the built-in way."""
     without: tuple[str, ...] = ()
     """Parts of the method to leave out, to see what they do. A wrong name lists them all."""
+    review: Switch = True
+    """Write a page beside the avatar: how alike, what was guessed, what would help."""
     quiet: Quiet = False
     """Say nothing but errors."""
 

@@ -1,6 +1,5 @@
 """The page that people look at: one HTML file with every picture in it."""
 
-import base64
 import math
 from collections.abc import Sequence
 from html import escape
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from incarnate.evaluate import ablation
 from incarnate.evaluate.figures import Evaluation, Figure, Row, Stage
-from incarnate.io.runs import replacing
+from incarnate.evaluate.page import inlined, number, write_page
 from incarnate.metrics import Interval, paired
 
 HEADLINE = ("psnr, held out 15°", "psnr", "sync confidence")
@@ -26,36 +25,6 @@ PICTURES = {
     "turnaround.jpg": "Turnaround sheet (left of each pair) and the avatar of its front: "
     "front, back, sides",
 }
-STYLE = """
-:root{--ink:#1d2530;--soft:#66707d;--line:#e3e7ec;--paper:#fff;--back:#f4f6f8;--best:#0a7a5c;
---bad:#b3402a;--accent:#2456a6}
-@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--soft:#98a3b1;--line:#2d3540;
---paper:#181d24;--back:#10141a;--best:#4cc9a0;--bad:#ff8f73;--accent:#8ab4ff}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--back);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-main{max-width:1240px;margin:0 auto;padding:32px 20px 80px}
-h1{font-size:28px;margin:0 0 4px;letter-spacing:-.01em}h2{font-size:19px;margin:40px 0 12px}
-h3{font-size:16px;margin:0}p{margin:6px 0}.soft{color:var(--soft)}small{color:var(--soft)}
-.card{background:var(--paper);border:1px solid var(--line);border-radius:12px;padding:18px;
-margin:0 0 20px;overflow-x:auto}
-.head{display:flex;justify-content:space-between;gap:16px;align-items:baseline;flex-wrap:wrap;
-margin-bottom:10px}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{text-align:right;padding:6px 10px;border-bottom:1px solid var(--line);white-space:nowrap;
-vertical-align:top}
-th{font-weight:600;font-size:13px;color:var(--soft)}
-th:first-child,td:first-child{text-align:left;white-space:normal;min-width:180px}
-tr:last-child td{border-bottom:0}.best{color:var(--best);font-weight:650}.bad{color:var(--bad)}
-.interval{display:block;font-size:12px;color:var(--soft);font-weight:400}
-figure{margin:12px 0 0}figcaption{font-size:12.5px;color:var(--soft);margin-bottom:4px}
-img{max-width:100%;height:auto;border-radius:8px;display:block;background:#dbdbdb}
-.pair{display:grid;grid-template-columns:1fr 1fr;gap:14px}
-@media(max-width:800px){.pair{grid-template-columns:1fr}}
-details{margin-top:12px}summary{cursor:pointer;color:var(--accent)}
-.chips{display:flex;flex-wrap:wrap;gap:6px 14px;font-size:13.5px;font-variant-numeric:tabular-nums}
-.chips b{font-weight:650}
-.bar{display:flex;height:10px;border-radius:5px;overflow:hidden;margin:6px 0}
-"""
 TINTS = ("#2456a6", "#3f8fd2", "#5bb5a2", "#9ac25a", "#e0b43c", "#e08a3c", "#cf5b4d", "#9b5fae")
 
 
@@ -74,7 +43,7 @@ def write_report(evaluation: Evaluation, cache: Path, path: Path) -> None:
         "<h2>Subjects, worst first</h2>",
         *(_card(row, cache) for row in ordered(evaluation.rows)),
     ]
-    _write("incarnate evaluate", body, path)
+    write_page("incarnate evaluate", body, path)
 
 
 def write_comparison(a: Evaluation, b: Evaluation, names: tuple[str, str], path: Path) -> str:
@@ -107,7 +76,7 @@ def write_comparison(a: Evaluation, b: Evaluation, names: tuple[str, str], path:
         "sign-flip permutation test. Many figures are compared: expect one in twenty to look "
         "significant by chance.</p>"
     )
-    _write("incarnate evaluate: comparison", body, path)
+    write_page("incarnate evaluate: comparison", body, path)
     return "\n".join(lines) + "\n"
 
 
@@ -121,12 +90,6 @@ def ordered(rows: Sequence[Row]) -> list[Row]:
         return 1, next((values[name] for name in HEADLINE if name in values), math.inf)
 
     return sorted(rows, key=rank)
-
-
-def number(value: float) -> str:
-    """With as many digits as mean something."""
-    size = abs(value)
-    return f"{value:.1f}" if size >= 20 else f"{value:.2f}" if size >= 2 else f"{value:.3f}"
 
 
 def table(evaluation: Evaluation) -> str:
@@ -244,7 +207,7 @@ def _card(row: Row, cache: Path) -> str:
     )
     pictures = "".join(
         f"<figure><figcaption>{escape(text)}</figcaption>"
-        f'<img loading=lazy alt="{escape(text)}" src="{_inlined(folder / name)}"></figure>'
+        f'<img loading=lazy alt="{escape(text)}" src="{inlined(folder / name)}"></figure>'
         for name, text in PICTURES.items()
         if (folder / name).exists()
     )
@@ -302,17 +265,3 @@ def _settings(evaluation: Evaluation) -> str:
     return " · ".join(
         f"{escape(name)} {escape(value)}" for name, value in evaluation.settings.items()
     )
-
-
-def _inlined(path: Path) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
-def _write(title: str, body: list[str], path: Path) -> None:
-    page = (
-        '<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width='
-        f'device-width,initial-scale=1"><title>{escape(title)}</title><style>{STYLE}</style>'
-        f"<main>{''.join(body)}</main></html>\n"
-    )
-    with replacing(path) as part:
-        part.write_text(page)
