@@ -21,6 +21,7 @@ from scipy.spatial import KDTree
 from incarnate.avatars import garments
 from incarnate.avatars.color import from_lab, to_lab
 from incarnate.avatars.garments import HAIR, LABELS, SHOES, SKIN, Anatomy
+from incarnate.avatars.wrap import continued, unrolled
 
 NEIGHBOURS = 8
 HEALING = 90  # Sweeps; with DECAY the gap at a border fades over about 6 cm.
@@ -29,6 +30,7 @@ NUM_ROWS = 48
 HOLLOW, HOLLOW_NEIGHBOURS = 22.0, 65  # Lab L that a hollow of a hand is darker; discs about it.
 PATCH, ROUND, HAIR_GAIN = 0.035, 0.09, 0.8  # Metres of hair copied at once; of a head's radius.
 PIXEL, RUN = 0.0025, 0.012  # Metres: of the picture of seen hair; over which strands run alike.
+BROAD_EVERY, BROAD_OF = 8, 40  # Points of a mean some 5 cm about: what is broader is no texture.
 SHARPEN = 1.2  # By which detail of the unseen is raised, since overlapping discs blur it.
 SOURCE_SHARE = 0.6  # A point is a source of colour for others from this confidence on.
 CRISP = (HAIR, garments.TOP, garments.BOTTOM)
@@ -157,7 +159,7 @@ def _guess(where, lab, mine, sources, label: int, rng, without) -> Float[ndarray
         return low
     if label == HAIR:
         return low + _strands(where, residual, mine, sources, rng)
-    gain = 0.15 if label == SKIN else 0.8
+    gain = 0.15 if label == SKIN else 0.9
     return low + gain * _texture(where, residual, mine, sources)
 
 
@@ -220,7 +222,8 @@ def _at(course: ndarray, rows: ndarray, row: ndarray) -> ndarray:
 
 
 def _texture(where: Anatomy, residual: ndarray, mine: ndarray, sources: ndarray) -> ndarray:
-    """Residuals of the nearest seen points, front and back laid over each other.
+    """Fine residuals of seen points, continued round trunk and limbs as in a mirror. What drifts
+    from side to side is the photo's light: it is not lent, nor is it doubled.
 
     What strays far from its row (a white shirt under an open jacket, a print, a stray hand) is
     not texture and is not lent.
@@ -228,14 +231,17 @@ def _texture(where: Anatomy, residual: ndarray, mine: ndarray, sources: ndarray)
     inner = _inner(where, sources)
     plain = residual[~inner] if (~inner).sum() > 50 else residual
     spread = np.median(np.abs(plain), axis=0) * 1.48 + 0.5
-    odd = np.asarray((np.abs(residual) > 2.5 * spread).any(1))
-    lent = np.where(odd[:, None], 0, residual.clip(-2.5 * spread, 2.5 * spread))
-    flat = where.points * [1, 1, 0.3]
-    tree = KDTree(flat[sources])
-    distance, nearest = tree.query(flat[mine], k=1)
-    mirrored, other = tree.query(flat[mine] * [-1, 1, 1], k=1)
-    chosen = np.where(mirrored < distance - 0.02, other, nearest)
-    return lent[chosen]
+    usual = np.flatnonzero((np.abs(residual) <= 2.5 * spread).all(1))
+    few = usual[::BROAD_EVERY]
+    if len(few) <= BROAD_OF:
+        return np.zeros((mine.sum(), 3))
+    points = where.points[sources]
+    near = KDTree(points[few]).query(points[usual], k=BROAD_OF)[1]
+    fine = residual[usual] - residual[few][np.asarray(near)].mean(1)
+    lenders = np.zeros(len(mine), bool)
+    lenders[np.flatnonzero(sources)[usual]] = True
+    lender = continued(unrolled(where), mine, lenders)
+    return np.where(lender[:, None] < 0, 0, fine[lender])
 
 
 def _strands(where: Anatomy, residual: ndarray, mine, sources, rng) -> ndarray:
