@@ -31,7 +31,7 @@ HIPS = 0.12  # Metres of trunk that count as hips.
 HEM_RING = 0.05  # Along the leg: vertices nearer to a skirt's hem are moved onto it.
 DEEPENS = 0.9  # By which a skirt gets deeper where it gets wider by 1.
 SKIRT_TOP = (0.02, 0.2)  # Along the thigh: from where to where a skirt leaves the legs.
-SHORTEST = 0.45  # Along the leg: hems above it make no skirt.
+SHORTEST = 0.6  # Along the leg: hems above it make shorts, whose thighs may touch as well.
 FREE_GAP = 4.0  # Pixels between bare legs from which the picture says whether cloth closes it.
 FLARED = 0.05  # Metres off the leg at the hem from which cloth over closed legs is a skirt.
 

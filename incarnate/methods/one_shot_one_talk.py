@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from incarnate.avatars import drapery, garments, hair, mouth, tailor
+from incarnate.avatars import drapery, garments, hair, mouth, outline, tailor
 from incarnate.avatars.color import to_lab
 from incarnate.avatars.complete import Completion, Seen, completed, nearest
 from incarnate.avatars.surface import (
@@ -209,7 +209,20 @@ def dressed(
         hanging, head = garments.hanging(where, worn.hair_end), body.smplx_joints["head"]
         offsets = hair.curtain(rest, offsets, body.faces, hanging, where.scalp)
         weights = hair.hung(weights, body.faces, head, where.points[:, 1], hanging, where.scalp)
+    if "drawing-in" not in config.without:
+        offsets = offsets + drawn_in(draft, drive, offsets, weights, bones, where, view)
     return offsets, weights
+
+
+def drawn_in(
+    draft: SurfaceAvatar, drive: Drive, offsets: Tensor, weights: Tensor, bones, where, view: Target
+) -> Float[Tensor, "v 3"]:
+    """Further offsets, by which nothing sticks out of the matte; hands, eyes and mouth stay."""
+    face = draft.body.express(draft.rest, drive.expression) + offsets
+    turns = (weights @ bones[:, :3].flatten(1)).unflatten(1, (3, 4))[:, :, :3]
+    movable = torch.tensor((where.segments != garments.HAND) & (where.fixed < 0))
+    posed = skinned(face, weights, bones)
+    return outline.drawn_in(posed, turns, movable, draft.body.faces, view.camera, view.alpha)
 
 
 def puffed(
