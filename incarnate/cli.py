@@ -125,7 +125,7 @@ def _create(verb: Create) -> None:
             _review(avatar, seen, verb.output.with_suffix(".review.html"), report)
 
 
-def _review(avatar: Avatar, seen: Target, path: Path, report: Report) -> None:
+def _review(avatar: "Avatar", seen: "Target", path: Path, report: Report) -> None:
     from incarnate.evaluate.review import review, summary
     from incarnate.evaluate.review_page import write_review
 

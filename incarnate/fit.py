@@ -154,19 +154,19 @@ class AppearanceWeights:
     """
 
     steps: int = 100
-    rgb_weight: float = 0.8
+    rgb_weight: float = 4.0
     ssim_weight: float = 0.2
     alpha_weight: float = 0.4
     coupling_weight: float = 2.0
     """L_MGC: metres by which Gaussians leave the mesh."""
-    laplacian_weight: float = 0.03
+    laplacian_weight: float = 0.01
     """L_lap: unevenness among neighbours of what is learnt of colour, size and offset."""
     isotropic: bool = False
     ssim_every: int = 2
     color_lr: float = 0.06
-    scale_lr: float = 0.015
-    offset_lr: float = 0.0003
-    spin_lr: float = 0.03
+    scale_lr: float = 0.05
+    offset_lr: float = 0.0008
+    spin_lr: float = 0.05
     opacity_lr: float = 0.03
 
 

@@ -21,7 +21,7 @@ from scipy.spatial import KDTree
 from incarnate.avatars import garments
 from incarnate.avatars.color import from_lab, to_lab
 from incarnate.avatars.garments import HAIR, LABELS, SHOES, SKIN, Anatomy
-from incarnate.avatars.wrap import continued, unrolled
+from incarnate.avatars.wrap import Unrolled, continued, unrolled
 
 NEIGHBOURS = 8
 HEALING = 90  # Sweeps; with DECAY the gap at a border fades over about 6 cm.
@@ -31,6 +31,7 @@ HOLLOW, HOLLOW_NEIGHBOURS = 22.0, 65  # Lab L that a hollow of a hand is darker;
 PATCH, ROUND, HAIR_GAIN = 0.035, 0.09, 0.8  # Metres of hair copied at once; of a head's radius.
 PIXEL, RUN = 0.0025, 0.012  # Metres: of the picture of seen hair; over which strands run alike.
 BROAD_EVERY, BROAD_OF = 8, 40  # Points of a mean some 5 cm about: what is broader is no texture.
+CLOTH_GAIN = 0.9
 SHARPEN = 1.2  # By which detail of the unseen is raised, since overlapping discs blur it.
 SOURCE_SHARE = 0.6  # A point is a source of colour for others from this confidence on.
 CRISP = (HAIR, garments.TOP, garments.BOTTOM)
@@ -59,10 +60,10 @@ def completed(
     `without` names steps to leave out: course, texture, strands, healing, hollows, known-colors.
     """
     lab = to_lab(seen.rgb)
-    guess = np.zeros_like(lab)
+    guess, chart = np.zeros_like(lab), unrolled(where)
     for label in np.unique(labels):
         for mine, sources in _groups(where, lab, labels, seen.confidence, int(label)):
-            guess[mine] = _guess(where, lab, mine, sources, int(label), rng, without)
+            guess[mine] = _guess(where, chart, lab, mine, sources, int(label), rng, without)
     if "known-colors" not in without:
         guess = _fixed(guess, labels, where, lab, seen.confidence)
     healed = guess
@@ -143,7 +144,7 @@ _KIN = {  # By the first of the segments coloured together: where else their ski
 }
 
 
-def _guess(where, lab, mine, sources, label: int, rng, without) -> Float[ndarray, "m 3"]:
+def _guess(where, chart, lab, mine, sources, label: int, rng, without) -> Float[ndarray, "m 3"]:
     near = np.isin(where.segments[sources], where.segments[mine]).any()
     if sources.sum() < 20 or not near:
         default = DEFAULTS.get(LABELS[label])
@@ -155,12 +156,11 @@ def _guess(where, lab, mine, sources, label: int, rng, without) -> Float[ndarray
         course, rows = np.median(lab[sources], axis=0)[None], rows[:1]
     low = _at(course, rows, _row(where)[mine])
     residual = lab[sources] - _at(course, rows, _row(where)[sources])
-    if ("strands" if label == HAIR else "texture") in without:
-        return low
+    if label == SKIN or ("strands" if label == HAIR else "texture") in without:
+        return low  # A face's texture is no face's back's.
     if label == HAIR:
         return low + _strands(where, residual, mine, sources, rng)
-    gain = 0.15 if label == SKIN else 0.9
-    return low + gain * _texture(where, residual, mine, sources)
+    return low + CLOTH_GAIN * _texture(where, chart, residual, mine, sources)
 
 
 def _lit(lab: ndarray) -> ndarray:
@@ -221,7 +221,9 @@ def _at(course: ndarray, rows: ndarray, row: ndarray) -> ndarray:
     return np.stack([np.interp(row, rows, course[:, c]) for c in range(3)], 1)
 
 
-def _texture(where: Anatomy, residual: ndarray, mine: ndarray, sources: ndarray) -> ndarray:
+def _texture(
+    where: Anatomy, chart: Unrolled, residual: ndarray, mine: ndarray, sources: ndarray
+) -> ndarray:
     """Fine residuals of seen points, continued round trunk and limbs as in a mirror. What drifts
     from side to side is the photo's light: it is not lent, nor is it doubled.
 
@@ -240,7 +242,7 @@ def _texture(where: Anatomy, residual: ndarray, mine: ndarray, sources: ndarray)
     fine = residual[usual] - residual[few][np.asarray(near)].mean(1)
     lenders = np.zeros(len(mine), bool)
     lenders[np.flatnonzero(sources)[usual]] = True
-    lender = continued(unrolled(where), mine, lenders)
+    lender = continued(chart, mine, lenders)
     return np.where(lender[:, None] < 0, 0, fine[lender])
 
 

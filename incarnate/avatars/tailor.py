@@ -22,9 +22,11 @@ INNER = [garments.LABELS.index(name) for name in ("tongue", "mouth")]
 COVERED = 0.001  # Metres from a lid's disc within which the eye is hidden.
 LASH_LINE = 0.004  # Metres: about the eye's opening, lids are as dark as the photo says.
 LINING = 0.006  # Metres.
+SKIN_PLAY = 0.0015  # Metres that discs of the face may stray.
 LIP_PLAY, LID_PLAY = 0.0005, 0.001  # Metres that lips and skin about them, lids and eyes may move,
 LIP_TINT, LID_TINT = 0.06, 0.1  # and by how much of a channel lips and lids may change colour.
 SQUARE = 0.65  # Cosine from which on a picture's view of skin is taken as it is.
+SLANTED = (0.25, 0.6)  # Cosines between which trust in skin of the head grows from none to full.
 
 
 def resampled(
@@ -128,6 +130,9 @@ def trusted(
     _doubt_lids(trusted, where, labels, lab)
     mouth.doubt_lips(trusted, where, labels, lab)
     _doubt_slanted(trusted, where, labels, lab, facing)
+    head = (labels == SKIN) & np.isin(where.segments, (garments.HEAD, garments.NECK))
+    low, high = SLANTED
+    trusted[head] *= np.clip((facing[head] - low) / (high - low), 0, 1)
     for label in (TOP, BOTTOM, SHOES):
         mine = (labels == label) & (confidence > 0.3)
         if mine.sum() < 50:
@@ -189,10 +194,12 @@ def freedom(
     fade: what lies behind would show from the side.
     """
     color = 0.03 + 0.37 * confidence
-    offset, shrunk, faded = (np.full(len(labels), value) for value in (1.0, 1.2, 3.0))
+    offset, shrunk, faded = (np.full(len(labels), value) for value in (0.02, 1.2, 3.0))
     grown = np.full(len(labels), 0.6)
-    doubted = np.isin(where.segments, (garments.HEAD, garments.NECK)) & (confidence < 0.5)
-    for label, least in ((SKIN, (0.002, 0.3, 0.5)), (HAIR, (0.02, 0.6, 1.5))):
+    head = np.isin(where.segments, (garments.HEAD, garments.NECK))
+    offset[head & (labels == SKIN)] = SKIN_PLAY  # Else noses and chins fray, seen from the side.
+    doubted = head & (confidence < 0.5)
+    for label, least in ((SKIN, (SKIN_PLAY, 0.3, 0.5)), (HAIR, (0.02, 0.6, 1.5))):
         mine = doubted & (labels == label)  # Curls must reach the outline.
         offset[mine], shrunk[mine], faded[mine] = least
     lids = (where.lids > 0.3) & (where.fixed < 0)

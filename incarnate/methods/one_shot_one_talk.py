@@ -83,10 +83,11 @@ class OneShot:
 
 HAND_ROOM = 0.07  # Metres around a hand in the picture within which clothes are not let out.
 
+_FEW = AppearanceWeights(
+    steps=12, rgb_weight=0.8, laplacian_weight=0.03, scale_lr=0.015, offset_lr=0.0003, spin_lr=0.03
+)
 PRESETS = {
-    "tiny": OneShot(
-        3000, 160, 96, 300_000, SilhouetteWeights(steps=15), AppearanceWeights(steps=12)
-    ),
+    "tiny": OneShot(3000, 160, 96, 300_000, SilhouetteWeights(steps=15), _FEW),
     "draft": OneShot(
         40_000, 640, 320, 300_000, SilhouetteWeights(steps=40), AppearanceWeights(steps=40)
     ),

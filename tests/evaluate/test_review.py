@@ -87,4 +87,4 @@ def test_the_page_holds_its_pictures_and_every_part(made: tuple[Avatar, Target],
     page = (tmp_path / "me.review.html").read_text()
     assert page.count("data:image/jpeg;base64,") == page.count("<img") == 3
     assert all(f"<td>{part.name}</td>" in page for part in found.parts)
-    assert "http" not in page and "<script" not in page
+    assert "http:" not in page and "https:" not in page and "<script" not in page
