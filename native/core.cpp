@@ -205,17 +205,24 @@ void rasterize(const Faces& faces, int vertices, int count, const Pinhole& camer
   parallel((vertices + CHUNK - 1) / CHUNK, [&](int i) {
     k.localize(faces, camera, i * CHUNK, std::min(vertices, (i + 1) * CHUNK), points);
   });
-  parallel((count + CHUNK - 1) / CHUNK, [&](int i) {
-    k.set_up(faces, points, camera, i * CHUNK, std::min(count, (i + 1) * CHUNK), all);
+  const int chunks = (count + CHUNK - 1) / CHUNK;
+  std::vector<int> kept(chunks);  // At the front of each chunk's room.
+  parallel(chunks, [&](int i) {
+    kept[i] = k.set_up(faces, points, camera, i * CHUNK, std::min(count, (i + 1) * CHUNK),
+                       all + i * CHUNK);
   });
   const int tiles_x = (camera.width + TILE - 1) / TILE;
   const int tiles = tiles_x * ((camera.height + TILE - 1) / TILE);
+  const auto each = [&](auto visit) {
+    for (int i = 0; i < chunks; ++i)
+      for (int at = i * CHUNK; at < i * CHUNK + kept[i]; ++at)
+        each_tile(all[at], tiles_x, [&](int tile) { visit(at, tile); });
+  };
   std::vector<uint32_t> starts(tiles + 1, 0);
-  for (int i = 0; i < count; ++i) each_tile(all[i], tiles_x, [&](int tile) { ++starts[tile + 1]; });
+  each([&](int, int tile) { ++starts[tile + 1]; });
   for (int i = 0; i < tiles; ++i) starts[i + 1] += starts[i];
   std::vector<uint32_t> order(starts[tiles]), next(starts.begin(), starts.end() - 1);
-  for (int i = 0; i < count; ++i)
-    each_tile(all[i], tiles_x, [&](int tile) { order[next[tile]++] = uint32_t(i); });
+  each([&](int at, int tile) { order[next[tile]++] = uint32_t(at); });
   const Corners corners = {all, order.data(),  starts.data(),
                            camera.width,     camera.height, tiles_x};
   parallel(tiles, [&](int tile) { k.draw_tile(corners, tile, out); });

@@ -72,11 +72,12 @@ struct Triangle {
   double edge[3][3];  // Barycentric i is proportional to edge[i] . (x, y, 1), in pixels.
   double volume;      // The edges' sum is volume / z.
   int16_t left, right, top, bottom;  // Blocks.
+  int32_t face;
 };
 
 struct Corners {
   const Triangle* triangles;
-  const uint32_t *order, *starts;  // Triangles of every tile, tile after tile.
+  const uint32_t *order, *starts;  // Triangles of every tile, tile after tile, in order of faces.
   int width, height, tiles_x;
 };
 
@@ -166,7 +167,8 @@ struct Kernels {
   void (*ssim_row_backward)(const Pair&, int y, const float* slopes, float scale, float* out,
                             float* rows, int pitch);
   void (*localize)(const Faces&, const Pinhole&, int first, int last, Local*);
-  void (*set_up)(const Faces&, const Local*, const Pinhole&, int first, int last, Triangle*);
+  // Returns how many of these faces may be seen: only they are written.
+  int (*set_up)(const Faces&, const Local*, const Pinhole&, int first, int last, Triangle*);
   void (*draw_tile)(const Corners&, int tile, const Hits&);
   void (*skin)(const Skin&, const Stance&, int first, int last, float* vertices);
   void (*frame)(const float* vertices, const int32_t* corners, int first, int last, float* frames);

@@ -53,11 +53,14 @@ inline void triangle_box(const Pinhole& c, const Local* const p[3], Triangle& t)
   if (t.left == t.right || t.top == t.bottom) t.left = t.right = t.top = t.bottom = 0;
 }
 
-void set_up(const Faces& s, const Local* local, const Pinhole& c, int first, int last,
-            Triangle* triangles) {
+int set_up(const Faces& s, const Local* local, const Pinhole& c, int first, int last,
+           Triangle* triangles) {
+  const double by_x = 1 / double(c.fx), by_y = 1 / double(c.fy);
+  int kept = 0;
   for (int f = first; f < last; ++f) {
-    Triangle& t = triangles[f];
+    Triangle& t = triangles[kept];
     t.left = t.right = t.top = t.bottom = 0;
+    t.face = f;
     const Local* p[3];
     for (int i = 0; i < 3; ++i) p[i] = local + s.faces[3 * size_t(f) + i];
     triangle_box(c, p, t);
@@ -69,16 +72,15 @@ void set_up(const Faces& s, const Local* local, const Pinhole& c, int first, int
     const double det = dot3(p[0]->at, n[0]);
     const double sign = det < 0 ? -1 : 1;
     t.volume = sign * det;
-    if (!(t.volume > 0)) {
-      t.left = t.right = t.top = t.bottom = 0;
-      continue;
-    }
+    if (!(t.volume > 0)) continue;
     for (int i = 0; i < 3; ++i) {
-      t.edge[i][0] = sign * n[i][0] / c.fx;
-      t.edge[i][1] = sign * n[i][1] / c.fy;
+      t.edge[i][0] = sign * n[i][0] * by_x;
+      t.edge[i][1] = sign * n[i][1] * by_y;
       t.edge[i][2] = sign * n[i][2] - t.edge[i][0] * c.cx - t.edge[i][1] * c.cy;
     }
+    ++kept;
   }
+  return kept;
 }
 
 // Edge functions of a triangle relative to the corner of a tile.
@@ -101,9 +103,20 @@ inline F bits(int32_t value) {
   return r;
 }
 
+inline void blank(const Hits& out, size_t at, int count) {
+  for (int i = 0; i < count; ++i) out.faces[at + i] = -1, out.depth[at + i] = 0;
+  for (int i = 0; i < 3 * count; ++i) out.barycentrics[3 * at + i] = 0;
+}
+
 void draw_tile(const Corners& s, int tile, const Hits& out) {
   const Lists grid = {nullptr, nullptr, nullptr, nullptr, nullptr, 0, s.width, s.height, s.tiles_x};
   const Corner c = corner(grid, tile);
+  if (s.starts[tile] == s.starts[tile + 1]) {
+    const int wide = s.width - c.x < TILE ? s.width - c.x : TILE;
+    for (int y = c.y; y < c.y + TILE && y < s.height; ++y)
+      blank(out, size_t(y) * s.width + c.x, wide);
+    return;
+  }
   alignas(64) float nearest[BLOCKS * LANES] = {};  // 1 / z.
   alignas(64) int32_t ids[BLOCKS * LANES];
   for (int32_t& id : ids) id = -1;
@@ -125,17 +138,18 @@ void draw_tile(const Corners& s, int tile, const Hits& out) {
       store(id, select(hit, bits(int32_t(s.order[k])), load(id)));
     }
   }
+  Edges e = {};
+  int32_t last = -1;  // Neighbours mostly see the same triangle.
   each_pixel(grid, c, [&](int b, int lane, size_t at) {
     const int32_t id = ids[b * LANES + lane];
-    out.faces[at] = id;
-    float w[3] = {0, 0, 0}, sum = 0;
-    if (id >= 0) {
-      const Edges e = edges(s.triangles[id], c);
-      const float x = CENTERS.x[b % 8][lane], y = CENTERS.y[b / 8][lane];
-      for (int i = 0; i < 3; ++i) sum += w[i] = e.x[i] * x + e.y[i] * y + e.at_corner[i];
-    }
-    for (int i = 0; i < 3; ++i) out.barycentrics[3 * at + i] = id < 0 ? 0.f : w[i] / sum;
-    out.depth[at] = id < 0 ? 0.f : float(s.triangles[id].volume) / sum;
+    if (id < 0) return blank(out, at, 1);
+    if (id != last) e = edges(s.triangles[id], c), last = id;
+    const float x = CENTERS.x[b % 8][lane], y = CENTERS.y[b / 8][lane];
+    float w[3], sum = 0;
+    for (int i = 0; i < 3; ++i) sum += w[i] = e.x[i] * x + e.y[i] * y + e.at_corner[i];
+    out.faces[at] = s.triangles[id].face;
+    for (int i = 0; i < 3; ++i) out.barycentrics[3 * at + i] = w[i] / sum;
+    out.depth[at] = float(s.triangles[id].volume) / sum;
   });
 }
 

@@ -28,7 +28,8 @@ HEALING = 90  # Sweeps; with DECAY the gap at a border fades over about 6 cm.
 DECAY = 0.985
 NUM_ROWS = 48
 HOLLOW, HOLLOW_NEIGHBOURS = 22.0, 65  # Lab L that a hollow of a hand is darker; discs about it.
-PATCH, ROUND, HAIR_GAIN = 0.035, 0.09, 0.8  # Metres of hair copied at once; of a head's radius.
+PATCH, ROUND, STREAK = 0.035, 0.09, 0.0025  # Metres: of hair copied at once, a head, a lock.
+PATCH_GAIN, STREAK_GAIN = 0.2, 0.8
 PIXEL, RUN = 0.0025, 0.012  # Metres: of the picture of seen hair; over which strands run alike.
 BROAD_EVERY, BROAD_OF = 8, 40  # Points of a mean some 5 cm about: what is broader is no texture.
 CLOTH_GAIN = 0.9
@@ -269,7 +270,21 @@ def _strands(where: Anatomy, residual: ndarray, mine, sources, rng) -> ndarray:
     gap, nearest = tree.query(chosen[block] + turned)
     lent = detail[nearest] * np.clip(2 - gap / 0.006, 0, 1)[:, None]
     spread = 2.5 * detail.std(0)
-    return HAIR_GAIN * lent.clip(-spread, spread)
+    return PATCH_GAIN * lent.clip(-spread, spread) + STREAK_GAIN * _streaks(place, detail, rng)
+
+
+def _streaks(place: ndarray, detail: ndarray, rng: np.random.Generator) -> Float[ndarray, "m 3"]:
+    """Locks that run down from the crown, each as light as some seen strand: without them patches
+    of hair look like a mosaic, in which face detectors find faces."""
+    count = round(2 * np.pi * ROUND / STREAK)
+    both = []
+    for _ in range(2):
+        locks = gaussian_filter1d(rng.choice(detail, count), 1.0, axis=0, mode="wrap")
+        locks = locks * detail.std(0) / locks.std(0).clip(1e-3)
+        bend = 0.003 * np.sin(place[:, 1] * 40 + rng.uniform(0, 6))
+        both.append(locks[np.floor((place[:, 0] + bend) / STREAK).astype(int) % count])
+    share = 0.5 + 0.5 * np.sin(place[:, 1] * 25 + rng.uniform(0, 6))[:, None]
+    return share * both[0] + (1 - share) * both[1]
 
 
 def _turns(seen: ndarray, light: ndarray, places: ndarray) -> Float[ndarray, "m 2 2"]:
@@ -305,7 +320,7 @@ def _chart(where: Anatomy) -> Float[ndarray, "n 2"]:
     flat = np.hypot(local[:, 0], local[:, 2])
     down = np.where(local[:, 1] > 0, np.arctan2(flat, local[:, 1]) * ROUND, np.pi / 2 * ROUND)
     down = down - local[:, 1].clip(None, 0)
-    around = np.arctan2(local[:, 0], local[:, 2]) * np.minimum(flat, ROUND)
+    around = np.arctan2(local[:, 0], local[:, 2]) * ROUND
     return np.stack([around, down], 1)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from incarnate.avatars import garments
-from incarnate.avatars.complete import Seen, _turns, completed
+from incarnate.avatars.complete import Seen, _streaks, _turns, completed
 from incarnate.avatars.garments import Anatomy
 
 BLUE, WHITE = (0.15, 0.25, 0.45), (0.95, 0.95, 0.95)
@@ -101,3 +101,13 @@ def test_patches_of_hair_are_turned_until_their_strands_run_down(angle):
     assert abs(run @ [np.cos(lean), np.sin(lean)]) < 0.12
     curly = _turns(seen, rng.normal(size=6000), np.zeros((1, 2)))[0]
     assert np.allclose(curly, np.eye(2))
+
+
+def test_locks_run_down_and_differ_from_one_to_the_next():
+    around, down = np.meshgrid(np.linspace(-0.28, 0.28, 400), np.linspace(0, 0.03, 7))
+    place = np.stack([around.ravel(), down.ravel()], 1)
+    detail = np.random.default_rng(1).normal(size=(500, 3))
+    light = _streaks(place, detail, np.random.default_rng(0))[:, 0].reshape(around.shape)
+    along, across = np.diff(light, axis=0).std(), np.diff(light[:, ::8], axis=1).std()
+    assert along < 0.5 * across  # Half a centimetre on against a lock aside.
+    assert 0.4 < light.std() < 1.2
