@@ -1,5 +1,7 @@
 """The outline, once clothes and hair have their shape: what sticks out of the matte is drawn in."""
 
+from typing import cast
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
@@ -30,7 +32,9 @@ def drawn_in(
     inside = (alpha > 0.5).numpy()
     if not inside.any() or inside.all():
         return torch.zeros_like(posed)
-    away, nearest = distance_transform_edt(~inside, return_indices=True)
+    away, nearest = cast(
+        tuple[np.ndarray, np.ndarray], distance_transform_edt(~inside, return_indices=True)
+    )
     mean, moved = averaging(faces, len(posed)), torch.zeros_like(posed)
     across = camera.world_to_camera[:2, :3]
     focal = camera.intrinsics[[0, 1], [0, 1]]

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from incarnate.avatar import Avatar
+from incarnate.avatar import Avatar, Framing
 from incarnate.cameras import Camera
 from incarnate.evaluate.likeness import to_bytes
 from incarnate.evaluate.page import inlined, number, write_page
@@ -69,7 +69,8 @@ def _beside(avatar: Avatar, photo: Target) -> Image.Image:
 def _around(avatar: Avatar) -> Image.Image:
     drive = avatar.posed()
     rows = []
-    for framing, high in (("full", 480), ("head", 300)):
+    framings: tuple[tuple[Framing, int], ...] = (("full", 480), ("head", 300))
+    for framing, high in framings:
         cameras = [avatar.framed(drive, framing, math.radians(turn), 0.0, 300, high)
                    for turn in TURNS]  # fmt: skip
         rows.append(torch.cat([avatar.render(drive, c, BEHIND).rgb for c in cameras], 1))
