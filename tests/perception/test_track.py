@@ -15,7 +15,7 @@ from incarnate.perception.landmarkers import Hand
 from incarnate.perception.limbs import limbs
 from incarnate.perception.misfit import Matches, Misfit, Rows, Stage
 from incarnate.perception.points import Points, Posed
-from incarnate.perception.sight import Landmarks, Sight, landmarks
+from incarnate.perception.sight import Landmarks, Sight, calibrated, landmarks
 from incarnate.perception.track import Track, Tracking, track
 from incarnate.perception.unknowns import Unknowns
 from incarnate.progress import Silent
@@ -65,6 +65,14 @@ def projected(world: torch.Tensor) -> torch.Tensor:
     return flat * FOCAL + torch.tensor([WIDTH / 2, HEIGHT / 2])
 
 
+def misplaced(points: np.ndarray) -> np.ndarray:
+    """Where the detector would put joints that are here: `calibrated`, the other way round."""
+    truth, seen = torch.from_numpy(points), torch.from_numpy(points)
+    for _ in range(20):
+        seen = seen + truth - calibrated(seen, torch.ones(33))
+    return seen.numpy()
+
+
 @pytest.fixture(scope="module")
 def seen(body: Anny, marks: Landmarks, truth) -> tuple[Keypoints, torch.Tensor]:
     """What a perfect detector would say of the truth, and its matte. The right hand is not seen."""
@@ -74,6 +82,7 @@ def seen(body: Anny, marks: Landmarks, truth) -> tuple[Keypoints, torch.Tensor]:
     for number, at in marks.pose.items():
         pose[number] = (*pixels[at].tolist(), 1.0)
         metres[number] = world[at].numpy() * (1, -1, -1)
+    pose[:, :2], metres = misplaced(pose[:, :2]), misplaced(metres)
     outline = np.concatenate([pixels[marks.face].numpy(), np.zeros((478, 1), np.float32)], 1)
     low, high = outline[:, :2].min(0), outline[:, :2].max(0)
     face = Face(outline, person[1].numpy(), np.eye(4, dtype=np.float32),
