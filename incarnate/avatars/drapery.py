@@ -46,6 +46,10 @@ class Round:
     """The way down the limb; of the trunk, the height."""
     angle: Float[ndarray, " n"]
     """0 outwards (of the trunk: to the left), pi/2 in front."""
+    radius: Float[ndarray, " n"]
+    """Metres from the limb's core."""
+    row: Float[ndarray, " n"]
+    """Metres upwards along it."""
 
     def profile(
         self, values: Float[ndarray, " n"], weights: Float[ndarray, " n"]
@@ -61,24 +65,26 @@ class Round:
         return np.interp(place, range(NODES), smooth[0] / smooth[1])
 
 
-def round_limb(where: Anatomy, segment: int, left: bool | None) -> Round:
+def round_limb(where: Anatomy, segments: int | tuple[int, ...], left: bool | None) -> Round:
     """The points of a limb, or of the trunk (`left` is None)."""
-    inside = (where.segments == segment) & (where.fixed < 0)
+    inside = np.isin(where.segments, segments) & (where.fixed < 0)
     if left is not None:
         inside &= where.left == left
     mine = np.flatnonzero(inside)
     points = where.points[mine]
     along = points[:, 1] if left is None else where.along[mine]
-    plain = Round(mine, along, np.zeros(len(mine)))
-    even = np.ones(len(mine))
+    even, none = np.ones(len(mine)), np.zeros(len(mine))
+    plain = Round(mine, along, none, none, none)
     center = np.stack([plain.profile(points[:, c], even) for c in range(3)], 1)
     top, end = (center[[k]] for k in (along.argmin(), along.argmax()))
     down = (end - top) / np.linalg.norm(end - top)
     down = -down if left is None else down
     ahead = np.array([0.0, 0, 1]) - down * down[:, 2:]
     out = np.cross(down, ahead) if left is False else np.cross(ahead, down)
-    radius = points - center
-    return Round(mine, along, np.arctan2((radius * ahead).sum(1), (radius * out).sum(1)))
+    away = points - center
+    x, z = (away * out).sum(1), (away * ahead).sum(1)
+    up = points @ -down[0] if left is not None else along
+    return Round(mine, along, np.arctan2(z, x), np.hypot(x, z), up)
 
 
 def thickened(

@@ -12,12 +12,17 @@ from numpy import ndarray
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import KDTree
 
-from incarnate.avatars import garments
-from incarnate.avatars.garments import Anatomy
+from incarnate.avatars.drapery import round_limb
+from incarnate.avatars.garments import ARM, FOOT, HAND, HEAD, LEG, NECK, TORSO, Anatomy
 
 TRUNK, RIGHT_ARM, LEFT_ARM, RIGHT_LEG, LEFT_LEG = range(5)
+SECTIONS = (
+    ((TORSO, NECK, HEAD), None), ((ARM, HAND), False), ((ARM, HAND), True), ((LEG, FOOT), False),
+    ((LEG, FOOT), True),
+)  # fmt: skip
+"""Segments and side of each."""
 TWIN = (TRUNK, LEFT_ARM, RIGHT_ARM, LEFT_LEG, RIGHT_LEG)
-NUM_ROWS = 24
+NUM_ROWS = 12
 FEW = 150  # Points: fewer tell nothing of a section.
 SHOWN = 0.9  # Quantile of the seen turns beyond which a row counts as not seen.
 FEW_OF_ROW, WIDTH, LEAST_WIDTH = 6, 1.2, 0.3  # Points; radians seen of a side, if it has fewer.
@@ -29,6 +34,7 @@ class Unrolled:
     """Where points lie on the trunk and the limbs."""
 
     section: Int[ndarray, " n"]
+    """-1 where there is too little of it."""
     turn: Float[ndarray, " n"]
     """Radians round the section's core: 0 in front, positive to the left of the trunk."""
     row: Float[ndarray, " n"]
@@ -39,42 +45,24 @@ class Unrolled:
 
 def unrolled(where: Anatomy) -> Unrolled:
     """Unrolls the rest pose."""
-    arm = np.isin(where.segments, (garments.ARM, garments.HAND))
-    leg = np.isin(where.segments, (garments.LEG, garments.FOOT))
-    section = np.where(arm, RIGHT_ARM, np.where(leg, RIGHT_LEG, TRUNK))
-    section = section + (arm | leg) * where.left.astype(int)
+    section = np.full(len(where.points), -1)
     turn, row, radius = (np.zeros(len(section)) for _ in range(3))
-    for number in np.unique(section):
-        mine = section == number
-        turn[mine], row[mine], radius[mine] = _round(where.points[mine], bool(number == TRUNK))
+    for number, (segments, left) in enumerate(SECTIONS):
+        inside = np.isin(where.segments, segments) & (where.fixed < 0)
+        if (inside if left is None else inside & (where.left == left)).sum() < FEW:
+            continue
+        some = round_limb(where, segments, left)
+        across, ahead = np.cos(some.angle), np.sin(some.angle)
+        wide = some.profile(some.radius, across**8).clip(0.01)
+        front = some.profile(some.radius, ahead.clip(0) ** 8)
+        back = some.profile(some.radius, (-ahead).clip(0) ** 8)
+        deep = ((front + back) / 2).clip(0.01)
+        outwards = some.radius * across / wide
+        forwards = (some.radius * ahead - (front - back) / 2) / deep
+        section[some.mine], row[some.mine] = number, some.row
+        turn[some.mine] = np.arctan2(-outwards if left is False else outwards, forwards)
+        radius[some.mine] = (wide + deep) / 2
     return Unrolled(section, turn, row, radius)
-
-
-def _round(points: Float[ndarray, "n 3"], upright: bool) -> tuple[ndarray, ndarray, ndarray]:
-    """Turns, rows and radii about the core of one section, as if it were a round tube."""
-    axis = np.array([0.0, 1.0, 0.0])
-    if not upright and len(points) > 2:
-        axis = np.linalg.svd(points - points.mean(0), full_matrices=False)[2][0]
-        axis = axis * (1 if axis[1] >= 0 else -1)
-    ahead = np.array([0.0, 0.0, 1.0]) - axis[2] * axis
-    ahead = ahead / np.linalg.norm(ahead).clip(1e-6)
-    row = points @ axis
-    across = points @ np.stack([np.cross(axis, ahead), ahead], 1)
-    edges = np.linspace(row.min(), row.max() + 1e-6, NUM_ROWS + 1)
-    bins = np.searchsorted(edges, row, side="right") - 1
-    known = np.unique(bins)
-    low = np.stack([np.quantile(across[bins == b], 0.03, axis=0) for b in known])
-    high = np.stack([np.quantile(across[bins == b], 0.97, axis=0) for b in known])
-    middle, half = (_smooth(a) for a in ((low + high) / 2, (high - low) / 2))
-    at = (edges[known] + edges[known + 1]) / 2
-    off = np.stack([np.interp(row, at, middle[:, c]) for c in range(2)], 1)
-    size = np.stack([np.interp(row, at, half[:, c].clip(0.01)) for c in range(2)], 1)
-    x, z = ((across - off) / size).T
-    return np.arctan2(x, z), row, size.mean(1)
-
-
-def _smooth(values: Float[ndarray, "r c"]) -> Float[ndarray, "r c"]:
-    return gaussian_filter1d(values, 1.0, axis=0, mode="nearest")
 
 
 def continued(
@@ -88,7 +76,7 @@ def continued(
     """
     lender = np.full(len(mine), -1)
     number = np.cumsum(sources) - 1
-    for section in np.unique(chart.section[mine]):
+    for section in set(chart.section[mine].tolist()) - {-1}:
         here = mine & (chart.section == section)
         own, side = sources & (chart.section == section), 1
         twin = sources & (chart.section == TWIN[section])
@@ -109,7 +97,7 @@ class _Shown:
     """What is seen of a section, by row: its middle, and from where to where on either side."""
 
     def __init__(self, turn: Float[ndarray, " k"], row: Float[ndarray, " k"]):
-        edges = np.unique(np.quantile(row, np.linspace(0, 1, NUM_ROWS // 2 + 1)))
+        edges = np.unique(np.quantile(row, np.linspace(0, 1, NUM_ROWS + 1)))
         bins = np.clip(np.searchsorted(edges, row, side="right") - 1, 0, len(edges) - 2)
         known = np.unique(bins)
         self.rows = np.array([row[bins == b].mean() for b in known])

@@ -77,7 +77,7 @@ def test_an_unseen_hand_is_darker_in_its_hollows():
     normals = np.stack([-np.sign(across), 0 * across, np.ones_like(across)], 1) / np.sqrt(2)
     count, none = len(points), np.zeros(len(points))
     hand = Anatomy(
-        points, normals, np.full(count, garments.HAND), none > 1, none, np.full(count, -1),
+        points, normals, np.full(count, garments.HAND), none > 1, 2 + along, np.full(count, -1),
         none, none, none,
     )  # fmt: skip
     labels, rgb = np.full(count, garments.SKIN), np.tile([0.75, 0.6, 0.5], (count, 1))

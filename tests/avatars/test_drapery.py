@@ -24,7 +24,7 @@ def bare():
 
 def test_profile_of_a_limb_is_the_mean_near_each_place():
     along = np.repeat(np.linspace(0, 2, 200), 4)
-    some = drapery.Round(np.arange(800), along, np.zeros(800))
+    some = drapery.Round(np.arange(800), along, *np.zeros((3, 800)))
     weights = np.tile([1.0, 0, 3, 0], 200)
     found = some.profile(np.tile([1.0, 9, 2, 9], 200) + along, weights)
     middle = (along > 0.3) & (along < 1.7)

@@ -23,8 +23,9 @@ def tubes(*centers: float, segment: int, radius: float, lean: float = 0.0) -> An
         points.append(point @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]]).T + [x, 0, 0])
     flat = np.concatenate(points)
     count, none = len(flat), np.zeros(len(flat))
+    along = 1.8 - 3 * np.tile(row, len(centers))  # Down the limb, as on the body.
     return Anatomy(
-        flat, np.tile(normals, (len(centers), 1)), np.full(count, segment), flat[:, 0] > 0, none,
+        flat, np.tile(normals, (len(centers), 1)), np.full(count, segment), flat[:, 0] > 0, along,
         np.full(count, -1), none, none, none,
     )  # fmt: skip
 
