@@ -63,9 +63,9 @@ class Avatar:
 
         Raises ValueError if the photo cannot be read or shows nobody who can be made into one.
         """
-        from incarnate.create import from_photo
+        from incarnate.create import with_photo
 
-        return from_photo(photo, quality, person, seed, matting_model, report or Silent())
+        return with_photo(photo, quality, person, seed, matting_model, report or Silent())[0]
 
     @cached_property
     def player(self) -> Player:

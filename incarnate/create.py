@@ -57,18 +57,6 @@ def parsed(name: str) -> tuple[Method, tuple[Part, ...]]:
     return cast(Method, bare), without
 
 
-def from_photo(
-    photo: Path,
-    quality: Quality,
-    person: int | None,
-    seed: int,
-    matting_model: Path | None,
-    report: Report,
-) -> Avatar:
-    """The avatar of one person in a photo; as `Avatar.from_photo`."""
-    return with_photo(photo, quality, person, seed, matting_model, report)[0]
-
-
 def with_photo(
     photo: Path,
     quality: Quality,

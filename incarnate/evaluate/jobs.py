@@ -3,12 +3,15 @@
 import hashlib
 import importlib.util
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
 from incarnate.create import LESS, Quality, parsed
+from incarnate.evaluate.figures import Figure, Row, Stage
+from incarnate.evaluate.stopwatch import Stopwatch
 from incarnate.io.runs import file_hash
 
 SUITES = ("photos", "views4", "reenact", "talk")
@@ -62,6 +65,15 @@ class Job:
     def row(self) -> Path:
         """Its row."""
         return self.folder / "row.json"
+
+    def measured(
+        self, figures: Sequence[Figure], made: list[Stage], watch: Stopwatch, notes: list[str]
+    ) -> Row:
+        """Its row, once all is measured; stops the watch."""
+        watch.close()
+        said = tuple(dict.fromkeys(notes + watch.warnings))
+        stages = (*made, *watch.stages)
+        return Row(self.subject.name, self.method, self.key, tuple(figures), stages, notes=said)
 
     def text(self) -> str:
         """As JSON, for the process that does it."""

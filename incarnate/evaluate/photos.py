@@ -65,20 +65,12 @@ def measure(job: Job) -> Row:
     watch.stage("pictures")
     wholeness.contact_sheet(avatar, truth.shown).save(job.folder / "contact.jpg", quality=82)
     wholeness.turntable(avatar).save(job.folder / "turntable.jpg", quality=82)
-    watch.close()
     seconds = sum(stage.seconds for stage in made)
     if made:
         figures.append(_figure("create", seconds, "s", "down", "wall time without imports"))
-    kept = tuple(f for f in figures if math.isfinite(f.value))
+    kept = [f for f in figures if math.isfinite(f.value)]
     missing = [f"{f.name}: no face found" for f in figures if not math.isfinite(f.value)]
-    return Row(
-        job.subject.name,
-        job.method,
-        job.key,
-        kept,
-        (*made, *watch.stages),
-        notes=tuple(dict.fromkeys(notes + missing + watch.warnings)),
-    )
+    return job.measured(kept, made, watch, notes + missing)
 
 
 def made_avatar(job: Job, body: Anny, watch: Stopwatch) -> tuple[Avatar, list[Stage]]:

@@ -145,15 +145,7 @@ def measure(job: Job) -> Row:
     show = range(0, len(ours), 2)
     strip([torch.cat([theirs[k], ours[k]]) for k in show], job.folder / "film.jpg", 640)
     _close_up(ours, theirs, film, job.folder / "close.jpg")
-    watch.close()
-    return Row(
-        job.subject.name,
-        job.method,
-        job.key,
-        tuple(found),
-        (*made, *watch.stages),
-        notes=tuple(dict.fromkeys(notes + watch.warnings)),
-    )
+    return job.measured(found, made, watch, notes)
 
 
 def drawn(avatar: Avatar, film: Film) -> tuple[Float[Tensor, "t h w 3"], float]:

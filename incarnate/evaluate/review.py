@@ -35,7 +35,6 @@ HELD = {
 }  # fmt: skip
 HELD_AT = 0.35
 BARS = {"iou": 0.985, "psnr": 28.0}  # Below these the photo was explained badly.
-CUT = {"left_ankle": "the feet are", "left_hip": "the legs are", "left_shoulder": "the body is"}
 
 
 @dataclass(frozen=True)

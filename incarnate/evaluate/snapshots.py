@@ -105,7 +105,6 @@ def measure(job: Job) -> Row:
     shown = pairs[:: max(1, len(pairs) // 6)]
     strip([picture for _, picture in shown], job.folder / "film.jpg", 720)
     wholeness.turntable(avatar).save(job.folder / "turntable.jpg", quality=82)
-    watch.close()
     models = {kind: model for kind, (_, model) in judges.items()}
     figures = [
         Figure(
@@ -117,14 +116,7 @@ def measure(job: Job) -> Row:
         )
         for name in pairs[0][0]
     ]
-    return Row(
-        job.subject.name,
-        job.method,
-        job.key,
-        tuple(figures),
-        (*made, *watch.stages),
-        notes=tuple(dict.fromkeys(notes + watch.warnings)),
-    )
+    return job.measured(figures, made, watch, notes)
 
 
 def compared(avatar: Avatar, frame: Frame, judges: dict) -> tuple[dict[str, float], torch.Tensor]:

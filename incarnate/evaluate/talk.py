@@ -97,15 +97,7 @@ def measure(job: Job) -> Row:
         found += _hands(seen, notes)
     _shown(frames, job.folder / "talk.jpg")
     strip(pictures, job.folder / "hands.jpg", 320)
-    watch.close()
-    return Row(
-        job.subject.name,
-        job.method,
-        job.key,
-        tuple(found),
-        (*made, *watch.stages),
-        notes=tuple(dict.fromkeys(notes + watch.warnings)),
-    )
+    return job.measured(found, made, watch, notes)
 
 
 def performed(sound: Waveform, phonemes: Sequence[Phoneme], seed: int) -> Motion:

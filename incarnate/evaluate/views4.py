@@ -95,15 +95,7 @@ def measure(job: Job) -> Row:
     found, pictures = figures(avatar, job.subject, job.lpips, notes)
     strip(pictures, job.folder / "views.jpg", 720)
     wholeness.turntable(avatar).save(job.folder / "turntable.jpg", quality=82)
-    watch.close()
-    return Row(
-        job.subject.name,
-        job.method,
-        job.key,
-        tuple(found),
-        (*made, *watch.stages),
-        notes=tuple(dict.fromkeys(notes + watch.warnings)),
-    )
+    return job.measured(found, made, watch, notes)
 
 
 def figures(
