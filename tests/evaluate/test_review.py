@@ -1,5 +1,6 @@
 """What `create` says at its end of an avatar of the astronaut."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,4 +88,5 @@ def test_the_page_holds_its_pictures_and_every_part(made: tuple[Avatar, Target],
     page = (tmp_path / "me.review.html").read_text()
     assert page.count("data:image/jpeg;base64,") == page.count("<img") == 3
     assert all(f"<td>{part.name}</td>" in page for part in found.parts)
-    assert "http:" not in page and "https:" not in page and "<script" not in page
+    text = re.sub(r"data:image/jpeg;base64,[\w+/=]+", "", page)  # Of which any word may be part.
+    assert "http" not in text and "<script" not in text

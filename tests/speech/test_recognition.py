@@ -1,14 +1,13 @@
 """What is said is found again: in the voice's own speech, whose sounds and times are known."""
 
-import re
 from difflib import SequenceMatcher
 from functools import cache
 
 import numpy as np
 import pytest
-from pocketsphinx import Decoder
 
 from incarnate.audio import SPEECH_RATE, Waveform, resampled
+from incarnate.evaluate import aligner
 from incarnate.speech import (
     Phoneme,
     Speech,
@@ -22,8 +21,6 @@ from incarnate.speech.alignment import ctc_path
 from incarnate.speech.phonemes import VOWELS
 
 TEXT = "My mother bought five big puppies before Bob moved."
-ARPABET = {"M": "m", "B": "b", "P": "p", "F": "f", "V": "v", "IY": "i", "AA": "ɑ", "UW": "u",
-           "IH": "ɪ", "T": "t", "G": "ɡ", "Z": "z", "D": "d", "AH": "ʌ"}  # fmt: skip
 
 
 @cache
@@ -52,20 +49,7 @@ def errors(found: tuple[Phoneme, ...], wanted: tuple[Phoneme, ...]) -> np.ndarra
 @cache
 def oracle() -> tuple[Phoneme, ...]:
     """pocketsphinx' times of the sounds of the sentence."""
-    pcm = (np.clip(speech().waveform.samples, -1, 1) * 32767).astype("<i2").tobytes()
-    decoder = Decoder(loglevel="FATAL")
-    decoder.set_align_text(re.sub("[^a-z ]", "", TEXT.lower()))
-    for second in (False, True):
-        if second:
-            decoder.set_alignment()
-        decoder.start_utt()
-        decoder.process_raw(pcm, full_utt=True)
-        decoder.end_utt()
-    phones = [p for word in decoder.get_alignment() for p in word]
-    return tuple(
-        Phoneme(ARPABET.get(p.name or "", "?"), p.start / 100, (p.start + p.duration) / 100)
-        for p in phones
-    )
+    return tuple(aligner.phonemes(aligner.phones(speech().waveform, TEXT)))
 
 
 def test_the_voice_knows_when_it_says_what():
