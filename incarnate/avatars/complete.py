@@ -3,9 +3,10 @@
 This fills the slot that pseudo-labels have in One Shot, One Talk (Sec. 3.2): any source of unseen
 colour, such as a video diffusion model, answers the same question as `completed` does here from
 the photo alone. Every material continues as itself: a colour that varies slowly along the body
-(`_course`), plus texture borrowed from the seen place most like the unseen one (`_texture`), plus
-the gap between that guess and the photo, carried smoothly over the border so that no seam shows
-(`_healed`). All of it at rest, in Lab.
+(`_course`), plus its fine texture (`_texture`: cloth as in a mirror at the outline, hair in locks
+that run down, else that of the seen place most like it), plus the gap between that guess and the
+photo, carried smoothly over the border so that no seam shows (`_healed`). All of it at rest, in
+Lab.
 """
 
 from collections.abc import Callable, Collection
@@ -248,9 +249,8 @@ def _texture(
 
 
 def _strands(where: Anatomy, residual: ndarray, mine, sources, rng) -> ndarray:
-    """Hair: patches of the seen hair, laid round the head at random and turned so that their
-    strands run down, each point with the residual of the seen point that lies there in its patch.
-    """
+    """Hair: locks (`_streaks`) over patches of the seen hair, laid round the head at random and
+    turned so that their strands run down."""
     chart = _chart(where)
     seen, place = chart[sources], chart[mine]
     tree = KDTree(seen)

@@ -83,6 +83,7 @@ class OneShot:
 
 HAND_ROOM = 0.07  # Metres around a hand in the picture within which clothes are not let out.
 
+# Twelve steps cannot follow the photo as closely as the usual weights would pull them to.
 _FEW = AppearanceWeights(
     steps=12, rgb_weight=0.8, laplacian_weight=0.03, scale_lr=0.015, offset_lr=0.0003, spin_lr=0.03
 )
