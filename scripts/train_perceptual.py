@@ -73,7 +73,7 @@ def drawn(folder: Path, seed: int, people: int) -> list[Tensor]:
 def trained(pictures: list[Tensor], state: Path, steps: int) -> Levels:
     """The network after `steps`; every EVERY of them it is kept in `state`."""
     torch.manual_seed(SEED)
-    network = Levels().to(memory_format=torch.channels_last)
+    network = Levels().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     sharpness = torch.tensor(1.0, requires_grad=True)
     descent = torch.optim.Adam([*network.parameters(), sharpness], RATE)
     first, right = 0, 0.5
