@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array, diags_array
 from scipy.spatial import KDTree
 from torch import Tensor
@@ -174,15 +174,19 @@ def fit_appearance(
     discs: Discs,
     frames: Frames,
     freedom: Freedom,
+    beneath: Bool[Tensor, " n"],
     targets: list[Target],
     weights: AppearanceWeights,
     rng: torch.Generator,
     progress: Progress,
 ) -> Discs:
-    """Discs, in the frames of the pictured pose, whose render matches the pictures."""
+    """Discs, in the frames of the pictured pose, whose render matches the pictures.
+
+    Those `beneath` count even where others hide them at first.
+    """
     everyone, start = discs, placed(discs, frames)
     shown = torch.stack([contributions(start, target.camera) for target in targets]).sum(0)
-    ids = (shown > SHOWN).nonzero()[:, 0]  # What does not show neither moves nor costs.
+    ids = ((shown > SHOWN) | beneath).nonzero()[:, 0]  # What does not show neither moves nor costs.
     discs, free = picked(discs, ids), picked(freedom, ids)
     tint = torch.zeros_like(discs.colors, requires_grad=True)
     offsets = torch.zeros_like(discs.offsets, requires_grad=True)

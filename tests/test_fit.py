@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.spatial import ConvexHull
 
-from incarnate.avatars.surface import Discs, Freedom, scattered, triangle_frames
+from incarnate.avatars.surface import Discs, Freedom, scattered, together, triangle_frames
 from incarnate.cameras import look_at
 from incarnate.fit import (
     AppearanceWeights,
@@ -69,8 +69,13 @@ def radius(area: torch.Tensor) -> float:
     return float((area.sum() / torch.pi).sqrt())
 
 
-def painted(weights: AppearanceWeights) -> tuple[Discs, Discs, float, float]:
-    """Grey discs on the ball, what they learnt of a red and blue picture, and both errors."""
+def painted(
+    weights: AppearanceWeights, lined: bool | None = None
+) -> tuple[Discs, Discs, float, float]:
+    """Grey discs on the ball, what they learnt of a red and blue picture, and both errors.
+
+    With `lined` given, the same discs lie once more behind, and that says if they take part.
+    """
     vertices, faces = ball()
     rng = torch.Generator().manual_seed(0)
     chosen, barycentrics, sigma = scattered(torch.ones(len(faces)), 2000, rng)
@@ -90,9 +95,12 @@ def painted(weights: AppearanceWeights) -> tuple[Discs, Discs, float, float]:
     across = (torch.arange(128) // 16 % 2).float().expand(128, 128)
     rgb = torch.stack([0.4 + 0.3 * across, 0.5 * torch.ones(128, 128), 0.6 - 0.3 * across], -1)
     target = Target(CAMERA, rgb * solid[..., None], solid)
-    ones = torch.ones(count)
+    if lined is not None:
+        discs = together(discs, replace(discs, offsets=discs.offsets - torch.tensor([0, 0, 0.05])))
+    ones = torch.ones(len(discs.faces))
+    beneath = (torch.arange(len(ones)) >= count) & bool(lined)
     free = Freedom(0.4 * ones, ones, ones, ones, 3 * ones)
-    learnt = fit_appearance(discs, frames, free, [target], weights, rng, lambda *_: None)
+    learnt = fit_appearance(discs, frames, free, beneath, [target], weights, rng, lambda *_: None)
     return discs, learnt, error(discs, frames, target), error(learnt, frames, target)
 
 
@@ -106,6 +114,13 @@ def error(discs: Discs, frames, target: Target) -> float:
 def test_fitting_brings_the_render_to_the_picture():
     _, _, before, after = painted(AppearanceWeights(steps=30))
     assert after < before / 2
+
+
+@pytest.mark.parametrize("lined", [False, True])
+def test_what_lies_beneath_learns_only_if_it_is_said_to(lined: bool):
+    before, after, _, _ = painted(AppearanceWeights(steps=3), lined)
+    moved = (after.log_scales - before.log_scales)[len(before.faces) // 2 :] != 0
+    assert moved.all() == lined  # Some show through on the side of the camera.
 
 
 def test_isotropic_discs_keep_their_proportions():

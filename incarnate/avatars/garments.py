@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from incarnate.avatars import hair
@@ -60,6 +61,8 @@ class Anatomy:
     """1 where hair grows."""
     lids: Float[ndarray, " n"]
     """1 on what a blink moves: there, iris, lashes and white of the photo's open eye may stray."""
+    rim: Float[ndarray, " n"]
+    """Metres from the lashes, along the edges of the lids."""
     lips: Float[ndarray, " n"]
     """1 on the red of the lips: there, teeth of a smile may stray."""
 
@@ -94,6 +97,7 @@ def anatomy(body: Anny, rest: Float[Tensor, "v 3"]) -> Anatomy:
         fixed,
         body.region("scalp").numpy() * (segments == HEAD),
         _lids(body, rest),
+        np.asarray(KDTree(points[fixed == _FIXED["lashes"]]).query(points)[0]),
         body.region("lips").numpy() * (fixed < 0),
     )
 
@@ -128,6 +132,7 @@ def interpolated(
         vertices.fixed[nearest],
         mean(vertices.scalp),
         mean(vertices.lids),
+        mean(vertices.rim),
         mean(vertices.lips),
     )
 

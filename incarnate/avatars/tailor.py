@@ -1,6 +1,6 @@
 """Cloth and hair as geometry: how far they may leave the body, how they hang, where discs go."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import cv2
 import numpy as np
@@ -19,9 +19,9 @@ from incarnate.scene.mesh import averaging
 UNSEEN_LOOSENESS = 0.012  # Metres of cloth and shoe about legs that the photo does not show.
 
 INNER = [garments.LABELS.index(name) for name in ("tongue", "mouth")]
-COVERED = 0.001  # Metres from a lid's disc within which the eye is hidden.
-LASH_LINE = 0.004  # Metres: about the eye's opening, lids are as dark as the photo says.
-LINING = 0.006  # Metres.
+LASH_LINE, LASH_TINT = 0.003, 0.4  # Metres about lashes; of a channel: dark as the photo says.
+LINING, LINING_TINT = 0.006, 0.05  # Metres; of a channel.
+LINED = (-0.2, 0.75)  # Cosines to the view between which skin of the head is lined.
 SKIN_PLAY = 0.004  # Metres that discs of the face may stray.
 LIP_PLAY, LID_PLAY = 0.0005, 0.001  # Metres that lips and skin about them, lids and eyes may move,
 LIP_TINT, LID_TINT = 0.06, 0.1  # and by how much of a channel lips and lids may change colour.
@@ -164,7 +164,7 @@ def _doubt_lids(trusted, where: Anatomy, labels, lab) -> None:
             gap = np.linalg.norm((lab[ring] - plane[ring] @ fit) * [0.5, 1, 1], axis=1)
             kept = ring[gap <= np.quantile(gap, 0.7)]
         gap = np.linalg.norm((lab[mine] - plane[mine] @ fit) * [0.5, 1, 1], axis=1)
-        doubt = (where.lids[mine] / 0.3).clip(0, 1)
+        doubt = (where.lids[mine] / 0.3).clip(0, 1) * (where.rim[mine] > LASH_LINE)
         trusted[mine] *= 1 - doubt * np.clip((gap - 5) / 3, 0, 1)
 
 
@@ -190,8 +190,8 @@ def freedom(
     """How far discs may follow the photo: those it vouches for freely, others hardly.
 
     Lids that it does not vouch for (but for their edge) and what lies in the mouth stay as they
-    are: a blink or an open mouth shows them. Doubted skin and hair of the head hardly shrink or
-    fade: what lies behind would show from the side.
+    are: a blink or an open mouth shows them. Doubted hair of the head hardly shrinks or fades: what
+    lies behind would show from the side. Doubted skin may, since it is lined.
     """
     color = 0.03 + 0.37 * confidence
     offset, shrunk, faded = (np.full(len(labels), value) for value in (0.02, 1.2, 3.0))
@@ -199,8 +199,8 @@ def freedom(
     head = np.isin(where.segments, (garments.HEAD, garments.NECK))
     offset[head & (labels == SKIN)] = SKIN_PLAY  # Else noses and chins fray, seen from the side.
     doubted = head & (confidence < 0.5)
-    for label, least in ((SKIN, (SKIN_PLAY, 0.3, 0.5)), (HAIR, (0.02, 0.6, 1.5))):
-        mine = doubted & (labels == label)  # Curls must reach the outline.
+    for label, least in ((SKIN, (0.012, 1.5, 7.0)), (HAIR, (0.02, 0.6, 1.5))):
+        mine = doubted & (labels == label)  # A rim makes way; curls must reach the outline.
         offset[mine], shrunk[mine], faded[mine] = least
     lids = (where.lids > 0.3) & (where.fixed < 0)
     eyes = where.fixed == garments.LABELS.index("eye")
@@ -210,24 +210,13 @@ def freedom(
     ):
         offset[mine] = play  # Else discs stray over teeth and eyes,
         grown[rims], color[rims] = 0, color[rims].clip(0, tint)  # or take their colours.
-    still = (lids & (confidence < 0.3) & ~_edge(where, lids)) | (where.fixed >= mouth.TEETH)
+    edge = lids & (where.rim < LASH_LINE)
+    color[edge] = LASH_TINT
+    still = (lids & (confidence < 0.3) & ~edge) | (where.fixed >= mouth.TEETH)
     for bound in (offset, shrunk, grown, faded):
         bound[still] = 0
     color[still & ~((where.fixed == mouth.TEETH) & (confidence > 0.5))] = 0
     return Freedom(*(torch.tensor(b).float() for b in (color, offset, shrunk, grown, faded)))
-
-
-def _edge(where: Anatomy, lids: Bool[ndarray, " n"]) -> Bool[ndarray, " n"]:
-    """Which discs of the lids lie at the eye's opening: there the lashes are."""
-    eye = np.flatnonzero((where.fixed == garments.LABELS.index("eye")) & (where.normals[:, 2] > 0))
-    edge = np.zeros(len(lids), bool)
-    if not (lids.any() and len(eye)):
-        return edge
-    flat = where.points[:, :2]
-    covered = np.asarray(KDTree(flat[lids]).query(flat[eye])[0]) < COVERED
-    if not covered.all():
-        edge[lids] = np.asarray(KDTree(flat[eye[~covered]]).query(flat[lids])[0]) < LASH_LINE
-    return edge
 
 
 def uncrowded(
@@ -251,11 +240,25 @@ def uncrowded(
     return alone
 
 
-def lining(discs: Discs) -> Discs:
-    """Hair once more, a little beneath: where locks leave for the outline it shows, not the sky."""
-    hair = picked(discs, (discs.labels == HAIR).nonzero()[:, 0])
-    inward = hair.offsets.new_tensor([0.0, 0.0, -LINING])
-    return replace(hair, offsets=hair.offsets + inward)
+def lining(discs: Discs, where: Anatomy, facing: Float[ndarray, " n"]) -> Discs:
+    """Hair once more, a little beneath: where locks leave for the outline it shows, not the sky.
+    And the head's skin that the photo shows at a slant: what covers it there leaves holes beside.
+
+    `facing` is the cosine between normal and view.
+    """
+    head = np.isin(where.segments, (garments.HEAD, garments.NECK)) & (where.fixed < 0)
+    slanted = torch.tensor(head & (LINED[0] < facing) & (facing < LINED[1]))
+    mine = (discs.labels == HAIR) | ((discs.labels == SKIN) & slanted)
+    more = picked(discs, mine.nonzero()[:, 0])
+    return replace(more, offsets=more.offsets + discs.offsets.new_tensor([0.0, 0.0, -LINING]))
+
+
+def held(freedom: Freedom, count: int) -> Freedom:
+    """The freedom of discs and of `count` more, which may take a little colour and no more."""
+    none = torch.zeros(count)
+    bounds = {f.name: torch.cat([getattr(freedom, f.name), none]) for f in fields(Freedom)}
+    bounds["color"][len(freedom.color) :] = LINING_TINT
+    return Freedom(**bounds)
 
 
 def sealed(discs: Discs, points: Anatomy) -> Discs:

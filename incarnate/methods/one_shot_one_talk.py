@@ -174,6 +174,7 @@ def one_shot_one_talk(
         SurfaceAvatar(body, track.betas, offsets, weights, discs),
         drive,
         pictures,
+        again,
         free(points, labels, seen, config),
         rng,
         report,
@@ -374,23 +375,35 @@ def believed(seen: Look, doubt: bool = True) -> tuple[Int[np.ndarray, " n"], See
 
 
 def refine(
-    config, avatar: SurfaceAvatar, drive: Drive, pictures: Pictures, freedom: Freedom, rng, report
+    config,
+    avatar: SurfaceAvatar,
+    drive: Drive,
+    pictures: Pictures,
+    seen: Look,
+    freedom: Freedom,
+    rng,
+    report,
 ):
     """The seen discs, fitted to the photo in its pose; the completed ones stay (Eq. 10)."""
     frames = triangle_frames(avatar.vertices(drive), avatar.body.faces)
     rest = avatar.rest_frames
     there = carried(avatar.discs, rest, frames)
+    beneath = torch.zeros(len(there.faces), dtype=torch.bool)
+    if "lining" not in config.without:
+        more = tailor.lining(there, seen.points, seen.facing)
+        there = together(there, more)
+        freedom = tailor.held(freedom, len(more.faces))
+        beneath = torch.cat([beneath, torch.ones(len(more.faces), dtype=torch.bool)])
     learnt = fit_appearance(
         there,
         frames,
         freedom,
+        beneath,
         [pictures.full] if "head-picture" in config.without else [pictures.full, pictures.head],
         config.appearance,
         rng,
         report.step,
     )
-    if "lining" not in config.without:
-        learnt = together(learnt, tailor.lining(there))
     discs = carried(learnt, frames, rest)
     return SurfaceAvatar(avatar.body, avatar.betas, avatar.vertex_offsets, avatar.weights, discs)
 

@@ -21,7 +21,7 @@ def trunk() -> Anatomy:
     count = len(points)
     side, none = points[:, 0] > 0, np.zeros(count)
     trunk = np.full(count, garments.TORSO)
-    return Anatomy(points, normals, trunk, side, none, np.full(count, -1), none, none, none)
+    return Anatomy(points, normals, trunk, side, none, np.full(count, -1), none, none, none, none)
 
 
 def front(where: Anatomy) -> np.ndarray:
@@ -78,7 +78,7 @@ def test_an_unseen_hand_is_darker_in_its_hollows():
     count, none = len(points), np.zeros(len(points))
     hand = Anatomy(
         points, normals, np.full(count, garments.HAND), none > 1, 2 + along, np.full(count, -1),
-        none, none, none,
+        none, none, none, none,
     )  # fmt: skip
     labels, rgb = np.full(count, garments.SKIN), np.tile([0.75, 0.6, 0.5], (count, 1))
     seen = Seen(rgb, (along < 0.01).astype(float))

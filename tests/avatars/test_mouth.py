@@ -69,7 +69,7 @@ def lips_and_gap() -> tuple[Anatomy, np.ndarray, np.ndarray]:
     fixed = np.where(inner, garments.LABELS.index("mouth"), -1)
     where = Anatomy(
         points, np.tile([0.0, 0.0, 1.0], (count, 1)), np.full(count, garments.HEAD),
-        points[:, 0] > 0, none, fixed, none, none, (~inner).astype(float),
+        points[:, 0] > 0, none, fixed, none, none, none + 1, (~inner).astype(float),
     )  # fmt: skip
     lab = np.tile([55.0, 24.0, 12.0], (count, 1))
     rim = ~inner & (np.abs(points[:, 1]) < 0.003)

@@ -1,5 +1,7 @@
 """What of the photo is believed: on a flat face with one eye."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -21,8 +23,9 @@ def face(lids: bool = True) -> Anatomy:
     normals = np.tile([0.0, 0.0, 1.0], (count, 1))
     segments = np.full(count, garments.HEAD)
     return Anatomy(
-        points, normals, segments, across.ravel() > 0, none, np.full(count, -1), none, moved, none
-    )
+        points, normals, segments, across.ravel() > 0, none, np.full(count, -1), none, moved,
+        none + 1, none,
+    )  # fmt: skip
 
 
 def shaded(where: Anatomy) -> np.ndarray:
@@ -74,16 +77,34 @@ def test_lids_that_the_photo_vouches_for_neither_cover_the_eye_nor_take_its_colo
     assert (free.color[lids] <= 0.1).all() and (free.color[~lids] > 0.3).all()
 
 
-def test_a_lining_lies_beneath_the_hair_and_nothing_else():
+def test_lashes_are_as_dark_as_the_photo_says():
+    where = face()
+    lash = where.lids > 0.8
+    where = replace(where, rim=np.where(lash, 0.001, 0.01))
+    lab = shaded(where)
+    lab[where.lids > 0.6] = [12.0, 3, 5]
+    labels, sure = np.full(len(lab), garments.SKIN), np.ones(len(lab))
+    trust = tailor.trusted(where, labels, lab, sure, sure)
+    assert (trust[lash] == 1).all() and (trust[(where.lids > 0.6) & ~lash] < 0.1).all()
+    color = tailor.freedom(where, labels, trust).color.numpy()
+    assert (color[lash] > 0.3).all() and (color[(where.lids > 0.6) & ~lash] == 0).all()
+
+
+def test_a_lining_lies_beneath_hair_and_slanted_skin_of_the_head():
+    where = face()
     count = 6
+    corners = np.tile(np.arange(count)[:, None], 3)
+    where = garments.interpolated(where, corners, np.eye(3)[[0] * count])
     labels = torch.tensor([garments.HAIR, garments.SKIN] * 3)
     discs = Discs(
         torch.arange(count), torch.full((count, 3), 1 / 3), torch.zeros(count, 3),
         torch.zeros(count), torch.full((count, 3), -6.0), torch.full((count,), 3.5),
         torch.rand(count, 3), labels,
     )  # fmt: skip
-    beneath = tailor.lining(discs)
-    assert beneath.faces.tolist() == [0, 2, 4]
+    assert tailor.lining(discs, where, -np.ones(count)).faces.tolist() == [0, 2, 4]
+    seen = tailor.lining(discs, where, np.array([1, 0.4, 1, 0.9, 1, -0.9]))
+    assert seen.faces.tolist() == [0, 1, 2, 4]
+    beneath = tailor.lining(discs, where, np.ones(count))
     assert (beneath.offsets[:, 2] < -0.002).all() and (beneath.offsets[:, :2] == 0).all()
     whole = together(discs, beneath)
     assert len(whole.colors) == 9
@@ -103,6 +124,7 @@ def test_an_arm_across_the_belly_is_no_waist():
         np.full(n, -1),
         np.zeros(n),
         np.zeros(n),
+        np.ones(n),
         np.zeros(n),
     )
     where.segments[height > 0.65] = garments.NECK

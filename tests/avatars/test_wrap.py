@@ -26,7 +26,7 @@ def tubes(*centers: float, segment: int, radius: float, lean: float = 0.0) -> An
     along = 1.8 - 3 * np.tile(row, len(centers))  # Down the limb, as on the body.
     return Anatomy(
         flat, np.tile(normals, (len(centers), 1)), np.full(count, segment), flat[:, 0] > 0, along,
-        np.full(count, -1), none, none, none,
+        np.full(count, -1), none, none, none, none,
     )  # fmt: skip
 
 
