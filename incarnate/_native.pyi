@@ -72,6 +72,7 @@ class Skin:
         bone_starts: Tensor,
         bones: Tensor,
         weights: Tensor,
+        centers: Tensor,
         parents: Tensor,
         joints: Tensor,
         num_shapes: int,

@@ -187,6 +187,7 @@ struct Skinning {
   In2 moves;
   Ids1 bone_starts, bones;
   In1 weights;
+  In2 centers;
   Ids1 parents;
   In2 joints;
   size_t num_shapes;
@@ -195,8 +196,8 @@ struct Skinning {
   // Once, when it is made: what it holds must not change.
   void check() const {
     const size_t count = rest.shape(0), num_joints = parents.shape(0);
-    need(count < (1u << 28) && rest.shape(1) == 3 && same(offsets, rest),
-         "a skin wants rest and offsets (v 3)");
+    need(count < (1u << 28) && rest.shape(1) == 3 && same(offsets, rest) && same(centers, rest),
+         "a skin wants rest, offsets and centers (v 3)");
     need(shape_starts.shape(0) == count + 1 && cuts(shape_starts, shapes.shape(0)) &&
              below(shapes, num_shapes) && moves.shape(0) == shapes.shape(0) && moves.shape(1) == 3,
          "a skin wants a move (3) for every shape of every vertex");
@@ -222,12 +223,13 @@ void skinned(const Skinning& s, const In1& expression, const In3& eyes, const In
        "a skin is posed by pose (j 3 3), transl (3), into bones (j 4 4), vertices (v 3)");
   const Skin own = {s.rest.data(),  s.offsets.data(),     s.shape_starts.data(),
                     s.shapes.data(), s.moves.data(),      s.bone_starts.data(),
-                    s.bones.data(),  s.weights.data(),    int(s.rest.shape(0)),
-                    s.first_eye,     s.eye_size};
+                    s.bones.data(),  s.weights.data(),    s.centers.data(),
+                    int(s.rest.shape(0)), s.first_eye,    s.eye_size};
   nb::gil_scoped_release release;
   bones(s.parents.data(), s.joints.data(), pose.data(), transl.data(), int(joints),
         bone_matrices.data());
-  skin(own, {expression.data(), eyes.data(), bone_matrices.data()}, vertices.data());
+  skin(own, {expression.data(), eyes.data(), bone_matrices.data(), nullptr}, int(joints),
+       vertices.data());
 }
 
 struct Riders {
@@ -434,11 +436,11 @@ NB_MODULE(_native, m) {
   m.def("rasterize", &draw);
   nb::class_<Skinning>(m, "Skin").def(
       "__init__", [](Skinning* self, In2 rest, In2 offsets, Ids1 shape_starts, Ids1 shapes,
-                     In2 moves, Ids1 bone_starts, Ids1 bones, In1 weights, Ids1 parents, In2 joints,
-                     size_t num_shapes, int first_eye, int eye_size) {
+                     In2 moves, Ids1 bone_starts, Ids1 bones, In1 weights, In2 centers,
+                     Ids1 parents, In2 joints, size_t num_shapes, int first_eye, int eye_size) {
         const Skinning skin = {rest,    offsets, shape_starts, shapes, moves,      bone_starts,
-                               bones,   weights, parents,      joints, num_shapes, first_eye,
-                               eye_size};
+                               bones,   weights, centers,      parents, joints,    num_shapes,
+                               first_eye, eye_size};
         skin.check();
         new (self) Skinning(skin);
       });

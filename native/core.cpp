@@ -248,8 +248,11 @@ void bones(const int32_t* parents, const float* joints, const float* pose, const
   }
 }
 
-void skin(const Skin& skin, const Stance& stance, float* vertices) {
+void skin(const Skin& skin, Stance stance, int joints, float* vertices) {
   const Kernels& k = kernels();
+  std::vector<float> quats(4 * size_t(joints));
+  k.turn(stance.bones, joints, quats.data());
+  stance.turns = quats.data();
   parallel((skin.count + CHUNK - 1) / CHUNK, [&](int i) {
     k.skin(skin, stance, i * CHUNK, std::min(skin.count, (i + 1) * CHUNK), vertices);
   });

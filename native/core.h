@@ -38,7 +38,8 @@ void rasterize(const Faces& faces, int vertices, int count, const Pinhole& camer
 // Skinning matrices (count, 4, 4), rest to posed; parents (-1 for a root) precede their children.
 void bones(const int32_t* parents, const float* joints, const float* pose, const float* transl,
            int count, float* out);
-void skin(const Skin& skin, const Stance& stance, float* vertices);
+// `stance.turns` is null: they are worked out here.
+void skin(const Skin& skin, Stance stance, int joints, float* vertices);
 // `frames` (triangles, FRAME) is scratch.
 void place(const Discs& discs, const float* vertices, const int32_t* corners, int triangles,
            float* frames, const Placed& out);

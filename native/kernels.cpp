@@ -20,6 +20,6 @@
 
 extern const Kernels KERNELS = {project,    project_backward,  blend,       blend_backward,
                          ssim_row,   ssim_row_backward, localize,    set_up,
-                         draw_tile,  skin,              frame,       place,
+                         draw_tile,  turn,              skin,              frame,       place,
                          finish,     carry,             sum_normals, make_units,
                          light_vertices, resolve_row};

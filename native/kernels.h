@@ -92,7 +92,7 @@ struct Skin {
   const int32_t *shape_starts, *shapes;  // (count + 1) into shapes, each with a move (3).
   const float* moves;
   const int32_t *bone_starts, *bones;    // (count + 1) into bones, each with a weight.
-  const float* weights;
+  const float *weights, *centers;        // (count, 3): what is turned about, by several bones.
   int count, first_eye, eye_size;        // Two eyeballs, one after the other.
 };
 
@@ -100,6 +100,7 @@ struct Stance {
   const float* expression;
   const float* eyes;   // (2, 3, 4): how the eyeballs turn, at rest.
   const float* bones;  // (joints, 4, 4)
+  const float* turns;  // (joints, 4): the bones' quaternions, wxyz.
 };
 
 constexpr int FRAME = 32, FRAME_USED = 25;  // Floats of a triangle: corners, axes, edges, quaternion.
@@ -170,6 +171,7 @@ struct Kernels {
   // Returns how many of these faces may be seen: only they are written.
   int (*set_up)(const Faces&, const Local*, const Pinhole&, int first, int last, Triangle*);
   void (*draw_tile)(const Corners&, int tile, const Hits&);
+  void (*turn)(const float* bones, int count, float* quats);
   void (*skin)(const Skin&, const Stance&, int first, int last, float* vertices);
   void (*frame)(const float* vertices, const int32_t* corners, int first, int last, float* frames);
   void (*place)(const Discs&, const float* frames, int first, int last, const Placed&);

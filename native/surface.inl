@@ -8,29 +8,6 @@ inline V3 cross(const V3& a, const V3& b) {
 }
 inline V3 operator-(const V3& a, const V3& b) { return {a.x - b.x, a.y - b.y, a.z - b.z}; }
 
-// Shapes of the face, turned eyeballs, offsets, then linear blend skinning.
-void skin(const Skin& s, const Stance& now, int first, int last, float* vertices) {
-  for (int v = first; v < last; ++v) {
-    float p[3] = {s.rest[3 * v], s.rest[3 * v + 1], s.rest[3 * v + 2]};
-    for (int32_t i = s.shape_starts[v]; i < s.shape_starts[v + 1]; ++i)
-      for (int k = 0; k < 3; ++k) p[k] += now.expression[s.shapes[i]] * s.moves[3 * i + k];
-    if (v >= s.first_eye && v < s.first_eye + 2 * s.eye_size) {
-      const float* m = now.eyes + 12 * ((v - s.first_eye) / s.eye_size);
-      const float q[3] = {p[0], p[1], p[2]};
-      for (int k = 0; k < 3; ++k, m += 4) p[k] = m[0] * q[0] + m[1] * q[1] + m[2] * q[2] + m[3];
-    }
-    for (int k = 0; k < 3; ++k) p[k] += s.offsets[3 * v + k];
-    F blended(0.f);  // A 4 x 4 matrix.
-    for (int32_t i = s.bone_starts[v]; i < s.bone_starts[v + 1]; ++i)
-      blended += F(s.weights[i]) * load(now.bones + 16 * s.bones[i]);
-    alignas(64) float m[LANES];
-    store(m, blended);
-    for (int k = 0; k < 3; ++k)
-      vertices[3 * v + k] =
-          m[4 * k] * p[0] + m[4 * k + 1] * p[1] + m[4 * k + 2] * p[2] + m[4 * k + 3];
-  }
-}
-
 // wxyz of the rotation with columns x, y, z; from its largest component, as scipy and roma do.
 inline void quaternion(const V3& x, const V3& y, const V3& z, F* out) {
   const F one(1.f), two(2.f), trace = x.x + y.y + z.z;
@@ -51,6 +28,81 @@ inline void quaternion(const V3& x, const V3& y, const V3& z, F* out) {
   for (int k = 0; k < 4; ++k) length += out[k] * out[k];
   length = root(length);
   for (int k = 0; k < 4; ++k) out[k] = out[k] / length;
+}
+
+// The quaternions of bones.
+void turn(const float* bones, int count, float* quats) {
+  for (int at = 0; at < count; at += LANES) {
+    const int some = count - at < LANES ? count - at : LANES;
+    V3 axes[3];
+    F quat[4];
+    for (int k = 0; k < 3; ++k) {
+      const float* m = bones + 16 * at + k;
+      axes[k] = {strided(m, 16, some), strided(m + 4, 16, some), strided(m + 8, 16, some)};
+    }
+    quaternion(axes[0], axes[1], axes[2], quat);
+    alignas(64) float t[4][LANES];
+    for (int k = 0; k < 4; ++k) store(t[k], quat[k]);
+    for (int i = 0; i < some; ++i)
+      for (int k = 0; k < 4; ++k) quats[4 * (at + i) + k] = t[k][i];
+  }
+}
+
+// The mean turn (3 x 3) of `count` bones: the sum of their quaternions, of signs near the heaviest's.
+inline void mean_turn(const int32_t* bones, const float* weights, int count, const float* turns,
+                      float* out) {
+  int heaviest = 0;
+  for (int i = 1; i < count; ++i)
+    if (weights[i] > weights[heaviest]) heaviest = i;
+  const float* h = turns + 4 * bones[heaviest];
+  float q[4] = {}, size = 0;
+  for (int i = 0; i < count; ++i) {
+    const float* t = turns + 4 * bones[i];
+    const float cos = t[0] * h[0] + t[1] * h[1] + t[2] * h[2] + t[3] * h[3];
+    for (int k = 0; k < 4; ++k) q[k] += (cos < 0 ? -weights[i] : weights[i]) * t[k];
+  }
+  for (int k = 0; k < 4; ++k) size += q[k] * q[k];
+  const float two = 2 / size, w = q[0], x = q[1], y = q[2], z = q[3];
+  const float r[9] = {1 - two * (y * y + z * z), two * (x * y - w * z), two * (x * z + w * y),
+                      two * (x * y + w * z), 1 - two * (x * x + z * z), two * (y * z - w * x),
+                      two * (x * z - w * y), two * (y * z + w * x), 1 - two * (x * x + y * y)};
+  for (int k = 0; k < 9; ++k) out[k] = r[k];
+}
+
+// Adds to a point what the mean turn about a center moves it beyond the blend `m` (3 x 4).
+inline void keep_volume(const float* turned, const float* m, const float* center, const float* p,
+                        float* out) {
+  const float arm[3] = {p[0] - center[0], p[1] - center[1], p[2] - center[2]};
+  for (int k = 0; k < 3; ++k)
+    for (int i = 0; i < 3; ++i) out[k] += (turned[3 * k + i] - m[4 * k + i]) * arm[i];
+}
+
+// Shapes of the face, turned eyeballs, offsets, then the bones (incarnate.body.bending).
+void skin(const Skin& s, const Stance& now, int first, int last, float* vertices) {
+  for (int v = first; v < last; ++v) {
+    float p[3] = {s.rest[3 * v], s.rest[3 * v + 1], s.rest[3 * v + 2]};
+    for (int32_t i = s.shape_starts[v]; i < s.shape_starts[v + 1]; ++i)
+      for (int k = 0; k < 3; ++k) p[k] += now.expression[s.shapes[i]] * s.moves[3 * i + k];
+    if (v >= s.first_eye && v < s.first_eye + 2 * s.eye_size) {
+      const float* m = now.eyes + 12 * ((v - s.first_eye) / s.eye_size);
+      const float q[3] = {p[0], p[1], p[2]};
+      for (int k = 0; k < 3; ++k, m += 4) p[k] = m[0] * q[0] + m[1] * q[1] + m[2] * q[2] + m[3];
+    }
+    for (int k = 0; k < 3; ++k) p[k] += s.offsets[3 * v + k];
+    F blended(0.f);  // A 4 x 4 matrix.
+    for (int32_t i = s.bone_starts[v]; i < s.bone_starts[v + 1]; ++i)
+      blended += F(s.weights[i]) * load(now.bones + 16 * s.bones[i]);
+    alignas(64) float m[LANES];
+    store(m, blended);
+    for (int k = 0; k < 3; ++k)
+      vertices[3 * v + k] =
+          m[4 * k] * p[0] + m[4 * k + 1] * p[1] + m[4 * k + 2] * p[2] + m[4 * k + 3];
+    const int32_t start = s.bone_starts[v], some = s.bone_starts[v + 1] - start;
+    if (some < 2) continue;
+    float turned[9];
+    mean_turn(s.bones + start, s.weights + start, some, now.turns, turned);
+    keep_volume(turned, m, s.centers + 3 * v, p, vertices + 3 * v);
+  }
 }
 
 // The frames of triangles: corners, axes, edges in the plane, and the axes' quaternion.

@@ -117,6 +117,7 @@ def _equal(one: Drive, other: Drive) -> bool:
 def _skin(surface: SurfaceAvatar) -> _native.Skin:
     body = surface.body
     vertices, bones = surface.weights.nonzero(as_tuple=True)
+    about = surface.centers
     order = body.face.points.argsort(stable=True)
     return _native.Skin(
         surface.rest.contiguous(),
@@ -127,6 +128,7 @@ def _skin(surface: SurfaceAvatar) -> _native.Skin:
         _starts(vertices, len(surface.rest)),
         bones.int(),
         surface.weights[vertices, bones],
+        torch.zeros_like(surface.rest).index_copy(0, about.vertices, about.points),
         body.parents.int(),
         surface.joints.contiguous(),
         len(body.expression_names),

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from incarnate.body.anny import Anny
+from incarnate.body.bending import Hold, centers, skinned
 from incarnate.body.body import Body
 from incarnate.scene.gaussians import Gaussians
 
@@ -102,13 +103,14 @@ class SurfaceAvatar(nn.Module):
         self.register_buffer("joints", body.joints(rest))
         self.register_buffer("vertex_offsets", vertex_offsets)
         self.register_buffer("weights", weights)
+        self.centers = centers(rest + vertex_offsets, Hold.of(weights), body.faces)
         self.rest_frames = triangle_frames(rest + vertex_offsets, body.faces)
 
     def vertices(self, drive: Drive) -> Float[Tensor, "v 3"]:
         """The clothed mesh in the world."""
         face = self.body.express(self.rest, drive.expression) + self.vertex_offsets
         bones = self.body.bones(self.joints, drive.pose, drive.transl)
-        return skinned(face, self.weights, bones)
+        return skinned(face, self.weights, bones, self.centers)
 
     def forward(self, drive: Drive) -> Gaussians:
         """The Gaussians in the world."""
@@ -120,14 +122,6 @@ def dense_weights(body: Body) -> Float[Tensor, "v j"]:
     """The body's skinning weights as a dense matrix."""
     zeros = body.skin_weights.new_zeros(len(body.skin_weights), len(body.joint_names))
     return zeros.scatter_add(1, body.skin_joints, body.skin_weights)
-
-
-def skinned(
-    points: Float[Tensor, "v 3"], weights: Float[Tensor, "v j"], bones: Float[Tensor, "j 4 4"]
-) -> Float[Tensor, "v 3"]:
-    """Linear blend skinning with dense weights."""
-    blended = (weights @ bones[:, :3].flatten(1)).unflatten(1, (3, 4))
-    return (blended[:, :, :3] @ points[..., None]).squeeze(-1) + blended[:, :, 3]
 
 
 def triangle_frames(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Frames:

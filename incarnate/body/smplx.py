@@ -3,7 +3,7 @@
 The file is an npz of plain arrays, as the model's makers offer: v_template, shapedirs, weights,
 J_regressor, kintree_table, f, and where present vt, ft. Joints, parts and axes (y up, +z forward, a
 T-pose at rest) are the model's own. Two things differ from the makers' code: pose corrective shapes
-(posedirs) are left out, since bodies here bend by linear blend skinning alone; and joints follow
+(posedirs) are left out, since bodies here bend by their weights alone; and joints follow
 the neutral face.
 
 The expression is the model's own components, then the jaw (open, to the left, in units of ARKit's

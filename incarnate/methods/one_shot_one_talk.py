@@ -27,11 +27,11 @@ from incarnate.avatars.surface import (
     dense_weights,
     placed,
     scattered,
-    skinned,
     together,
     triangle_frames,
 )
 from incarnate.body.anny import Anny
+from incarnate.body.bending import Hold, centers, skinned
 from incarnate.cameras import Camera
 from incarnate.fit import (
     AppearanceWeights,
@@ -200,7 +200,7 @@ def dressed(
         offsets = tailor.shaped_clothes(rest, offsets, body.faces, where, worn)
         offsets = drapery.shod(rest, offsets, where, worn)
     bones = body.bones(draft.joints, drive.pose, drive.transl)
-    bare = skinned(rest, draft.weights, bones)
+    bare = skinned(rest, draft.weights, bones, draft.centers)
     view = pictures.full
     closed = drapery.is_skirt(bare, offsets, where, worn, view.camera, view.alpha)
     if closed and "skirt" not in config.without:
@@ -222,10 +222,10 @@ def drawn_in(
 ) -> Float[Tensor, "v 3"]:
     """Further offsets, by which nothing sticks out of the matte; hands, eyes and mouth stay."""
     face = draft.body.express(draft.rest, drive.expression) + offsets
-    turns = (weights @ bones[:, :3].flatten(1)).unflatten(1, (3, 4))[:, :, :3]
     movable = torch.tensor((where.segments != garments.HAND) & (where.fixed < 0))
-    posed = skinned(face, weights, bones)
-    return outline.drawn_in(posed, turns, movable, draft.body.faces, view.camera, view.alpha)
+    faces, hold = draft.body.faces, Hold.of(weights)
+    posed = skinned(face, weights, bones, centers(draft.rest + offsets, hold, faces))
+    return outline.drawn_in(posed, hold.turns(bones), movable, faces, view.camera, view.alpha)
 
 
 def puffed(
@@ -265,8 +265,9 @@ def let_out(config, track: Track, pictures: Pictures, body: Anny, where, bones, 
     face = body.express(rest, track.expression)
     weights = dense_weights(body)
     normals = garments.vertex_normals(rest, body.faces)
-    posed = skinned(face, weights, bones)
-    directions = skinned(face + normals, weights, bones) - posed
+    hold = Hold.of(weights)
+    posed = skinned(face, weights, bones, centers(rest, hold, body.faces))
+    directions = (hold.turns(bones) @ normals[..., None])[..., 0]
     rng = torch.Generator().manual_seed(config.seed)
     corners = body.faces
     area = torch.linalg.cross(
@@ -297,7 +298,9 @@ def teeth(track: Track, pictures: Pictures, body: Anny, bones) -> Float[Tensor, 
     rest = body.shaped(track.betas)
     offsets = mouth.set_teeth(body, rest)
     face = body.express(rest, track.expression)
-    posed = skinned(face + offsets, dense_weights(body), bones)
+    weights = dense_weights(body)
+    about = centers(rest + offsets, Hold.of(weights), body.faces)
+    posed = skinned(face + offsets, weights, bones, about)
     head = pictures.head
     rgb = head.rgb / head.alpha[..., None].clamp_min(1e-3)
     return offsets + mouth.lengthened(body, rest, posed, head.camera, rgb)

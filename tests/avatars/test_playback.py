@@ -74,7 +74,7 @@ def assert_same(player: Player, surface: SurfaceAvatar, now: Drive) -> None:
     largest = cloud.scales.amax(1)[:, None, None] ** 2
     error = ((covariances(ours) - covariances(cloud)) / largest).abs().amax((1, 2))
     assert (error < 1e-5 + 4 * unsure).all()
-    assert error.median() < 1e-5
+    assert error.median() < 2e-5  # Corners 2e-7 m off, edges of a centimetre.
     low, high = surface.discs.log_scales[:, :2].aminmax(dim=1)
     shrunk, grown = ours.log_scales[:, :2] - low[:, None], ours.log_scales[:, :2] - high[:, None]
     inside = (shrunk > -1.09862) & (grown < 1.09862)  # log 3
