@@ -22,7 +22,7 @@ MAKERS += ("create.py", "fit.py", "losses.py", "cameras.py")
 """Whatever decides what an avatar becomes; its source is the method's version."""
 JUDGES = (
     "metrics",
-    *(f"evaluate/{name}.py" for name in ("likeness", "photos", "turned", "views4")),
+    *(f"evaluate/{name}.py" for name in ("fingers", "likeness", "photos", "turned", "views4")),
 )
 JUDGES += ("evaluate/wholeness.py", "studio", "speech", "weights.py")
 JUDGES += tuple(f"evaluate/{name}.py" for name in ("aligner", "driven", "reenact", "talk"))

@@ -12,6 +12,7 @@ from incarnate import metrics
 from incarnate.avatar import Avatar
 from incarnate.avatars.tailor import resampled
 from incarnate.create import MOST_PIXELS, PRESETS, cut_out
+from incarnate.evaluate import fingers
 from incarnate.io.images import read_photo
 from incarnate.perception.face import OVAL
 from incarnate.perception.keypoints import NoPersonError, keypoints
@@ -19,6 +20,7 @@ from incarnate.perception.landmarkers import Perception
 from incarnate.render.view import View
 
 INNER = [i for i in range(468) if i not in OVAL]
+KEPT = ("rgb", "alpha", "points", "box", "hands")
 GREY = 0.5  # Behind both, where either is transparent.
 
 
@@ -34,6 +36,8 @@ class Truth:
     box: Float[Tensor, "4"]
     """The face's: left, top, right, bottom."""
     iris_distance: float
+    hands: Float[Tensor, "2 21 2"]
+    """Points of the left and the right one; NaN where the tracker saw none."""
 
     @property
     def shown(self) -> Float[Tensor, "h w 3"]:
@@ -50,16 +54,14 @@ class Truth:
 
     def tensors(self) -> dict[str, Tensor]:
         """To be kept in a file."""
-        iris = torch.tensor([self.iris_distance])
-        return {"rgb": self.rgb, "alpha": self.alpha, "points": self.points, "box": self.box} | {
-            "iris_distance": iris
-        }
+        iris = {"iris_distance": torch.tensor([self.iris_distance])}
+        return iris | {name: getattr(self, name) for name in KEPT}
 
     @staticmethod
     def of(kept: dict[str, Tensor]) -> "Truth":
         """From what was kept."""
         iris = kept["iris_distance"].item()
-        return Truth(kept["rgb"], kept["alpha"], kept["points"], kept["box"], iris)
+        return Truth(iris_distance=iris, **{name: kept[name] for name in KEPT})
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,10 @@ class Likeness:
     iou: float
     landmarks: float
     """Mean distance of the face's points, found again on the render, over the iris distance."""
+    fingers: float
+    """Median distance of hand points found on both, in pixels of a picture 1024 tall."""
+    hands: float
+    """The share of the photo's hands whose points are found on both."""
 
 
 def truth_of(avatar: Avatar, photo: Path, perception: Perception) -> Truth:
@@ -88,13 +94,14 @@ def truth_of(avatar: Avatar, photo: Path, perception: Perception) -> Truth:
     solid = torch.cat([torch.from_numpy(cut.foreground) * alpha, alpha], 2)
     small = resampled(solid, (left, top, right, bottom), (camera.width, camera.height))
     rgb, cover = small[..., :3].contiguous(), small[..., 3].contiguous()
-    if person.face is None:
-        return Truth(rgb, cover, torch.zeros(0, 2), torch.zeros(4), 1.0)
     scale = camera.width / (box[2] - box[0])
     corner = torch.tensor(box[:2])
+    hands = fingers.of_photo(person, corner, scale)
+    if person.face is None:
+        return Truth(rgb, cover, torch.zeros(0, 2), torch.zeros(4), 1.0, hands)
     points = (torch.from_numpy(person.face.landmarks[INNER, :2]) - corner) * scale
     face = (torch.from_numpy(person.face.box) - corner.repeat(2)) * scale
-    return Truth(rgb, cover, points, face, person.face.iris_distance * scale)
+    return Truth(rgb, cover, points, face, person.face.iris_distance * scale, hands)
 
 
 def compared(view: View, truth: Truth, perception: Perception) -> Likeness:
@@ -109,12 +116,14 @@ def compared(view: View, truth: Truth, perception: Perception) -> Likeness:
             found = torch.from_numpy(face.landmarks[INNER, :2])
             landmarks = float((found - truth.points).norm(dim=1).mean() / truth.iris_distance)
     has_face = bool(truth.face.any())
+    pictures = to_bytes(rgb), to_bytes(truth.shown)
     return Likeness(
         metrics.psnr(rgb, truth.shown, truth.alpha),
         metrics.psnr(rgb, truth.shown, truth.face) if has_face else float("nan"),
         metrics.ssim(rgb, truth.shown, truth.alpha),
         metrics.silhouette_iou(view.alpha, truth.alpha),
         landmarks,
+        *fingers.shown(*pictures, truth.hands, perception),
     )
 
 

@@ -1,6 +1,7 @@
 """The suite `photos`: one photo a person, and what can be known without ground truth.
 
 - Self-consistency: the avatar beside its own photo, from the photo's camera. Nothing is held out.
+- Fingers: hand points found again on the avatar, beside the photo's.
 - Held out: the avatar is rendered from beside the camera, another avatar is made of that render
   alone, and that one is compared with the photo.
 - Identity: the face from other angles beside the photo's, by an embedding, if it is installed.
@@ -23,9 +24,9 @@ from torch import Tensor
 from incarnate.avatar import Avatar
 from incarnate.body.anny import Anny
 from incarnate.create import PRESETS, captured, from_capture, parsed
-from incarnate.evaluate import turned, wholeness
+from incarnate.evaluate import fingers, turned, wholeness
 from incarnate.evaluate.figures import Better, Figure, Row, Stage
-from incarnate.evaluate.jobs import Job, keyed
+from incarnate.evaluate.jobs import Job, keyed, source_hash
 from incarnate.evaluate.likeness import GREY, Likeness, Truth, compared, to_bytes, truth_of
 from incarnate.evaluate.stopwatch import Stopwatch
 from incarnate.io.runs import packed_tensors, replacing
@@ -37,6 +38,8 @@ from incarnate.progress import Report, Silent
 BEHIND = torch.full((3,), GREY)
 PIXELS, MESHES = "torchmetrics 1.9 over incarnate's matte", "incarnate's own definition"
 POINTS, COLORS = "MediaPipe face landmarker", "CIEDE2000 (Sharma et al. 2005)"
+HANDS = "MediaPipe hand landmarker, on hands that it saw in the photo"
+TALL = f"px at {fingers.TALL}"
 IDENTITY_TURNS = (0, 30, -30)
 SIDES = ((2, (180.0,)), (1, (-90.0, 90.0)), (3, (-90.0, 90.0)))
 """Tiles of a sheet and the azimuths they may show: sheets do not agree on which side is left."""
@@ -69,7 +72,11 @@ def measure(job: Job) -> Row:
     if made:
         figures.append(_figure("create", seconds, "s", "down", "wall time without imports"))
     kept = [f for f in figures if math.isfinite(f.value)]
-    missing = [f"{f.name}: no face found" for f in figures if not math.isfinite(f.value)]
+    missing = [
+        f"{f.name}: no {'hand found on both' if f.source == HANDS else 'face found'}"
+        for f in figures
+        if not math.isfinite(f.value)
+    ]
     return job.measured(kept, made, watch, notes + missing)
 
 
@@ -110,7 +117,8 @@ def _captured(job: Job, photo: Path, key: str, body: Anny) -> tuple[dict[str, Te
 def _truth(job: Job, avatar: Avatar, perception: Perception) -> Truth:
     """The photo as the avatar's camera sees it; worked out once for all methods."""
     camera = f"{avatar.meta['window']} {avatar.camera.width} {avatar.camera.height}"
-    file = job.cache / "truths" / f"{keyed(job.capture_key, camera)}.safetensors"
+    kept = keyed(job.capture_key, camera, source_hash(("evaluate/likeness.py",)))
+    file = job.cache / "truths" / f"{kept}.safetensors"
     if not file.exists():
         truth = truth_of(avatar, job.subject.photo, perception)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -126,6 +134,8 @@ def _alike(alike: Likeness, at: str = "") -> list[Figure]:
         _figure(f"ssim{at}", alike.ssim, "", "up", PIXELS),
         _figure(f"iou{at}", alike.iou, "", "up", "incarnate's matte"),
         _figure(f"landmarks{at}", 100 * alike.landmarks, "% of iris distance", "down", POINTS),
+        _figure(f"finger error{at}", alike.fingers, TALL, "down", HANDS),
+        _figure(f"hands found{at}", alike.hands, "share", "up", HANDS),
     ]
 
 

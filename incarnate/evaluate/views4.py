@@ -28,7 +28,7 @@ from incarnate.avatars.surface import Drive
 from incarnate.body.anny import Anny
 from incarnate.body.retarget import pose_for
 from incarnate.cameras import Camera
-from incarnate.evaluate import scans, wholeness
+from incarnate.evaluate import fingers, scans, wholeness
 from incarnate.evaluate.datasets import Frame
 from incarnate.evaluate.figures import Better, Figure, Row
 from incarnate.evaluate.jobs import Job, Subject
@@ -134,7 +134,18 @@ def figures(
     each = {f"psnr, {view}": one["psnr"] for view, one in zip(AZIMUTHS, found, strict=True)}
     if half in HALVES:
         each[f"psnr, {half} the body model"] = means["psnr"]
+        each |= _fingers(avatar, _posed(who.name, who.source), notes)
     return [_figure(key, value, truth) for key, value in (means | each).items()], pictures
+
+
+def _fingers(avatar: Avatar, truth: Posed, notes: list[str]) -> dict[str, float]:
+    """Of the photo's pose, before the photo's camera."""
+    camera = framed(truth, "full", 0.0, 0.0, PHOTO_SIDE)
+    gap = fingers.true(avatar, torch.from_numpy(truth.joints).float(), camera)
+    if math.isfinite(gap):
+        return {"finger joints": gap}
+    notes.append("finger joints: the tracker saw no hand in the photo")
+    return {}
 
 
 def _studio(avatar: Avatar, who: Subject):
@@ -161,6 +172,7 @@ def _figure(name: str, value: float, truth: str) -> Figure:
         "normals": ("°", "down", f"the avatar's mesh {truth}"),
         "perceptual": ("", "down", perceptual.OWN),
         "lpips": ("", "down", perceptual.MODEL),
+        "finger": (f"px at {fingers.TALL}", "down", truth),
     }
     return Figure(name, value, *known[kind])
 

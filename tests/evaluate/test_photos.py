@@ -16,12 +16,13 @@ from incarnate.avatar import Avatar
 from incarnate.body.anny import Anny
 from incarnate.cameras import look_at
 from incarnate.create import PRESETS, from_capture
-from incarnate.evaluate import turned, wholeness
+from incarnate.evaluate import fingers, turned, wholeness
 from incarnate.evaluate.figures import Evaluation, Row
 from incarnate.evaluate.jobs import Job, jobs, subjects
 from incarnate.evaluate.photos import measure
 from incarnate.evaluate.report import write_report
 from incarnate.evaluate.runner import run
+from incarnate.motion.skeleton import INDEX
 from incarnate.progress import Silent
 
 METHODS = ("one-shot", "average")
@@ -58,6 +59,7 @@ def test_the_method_beats_the_average_body(rows: dict[str, Row]):
     assert ours["ssim"] > plain["ssim"]
     assert "faces behind" in ours  # At this quality discs are few enough to see through.
     assert any("LPIPS needs the official weights" in note for note in rows["one-shot"].notes)
+    assert "finger error: no hand found on both" in rows["one-shot"].notes  # They are out of sight.
 
 
 def test_the_page_holds_all_it_shows(rows: dict[str, Row], cache: Path, tmp_path: Path):
@@ -171,6 +173,29 @@ def test_a_perfect_second_avatar_sees_the_photo_again(avatar: Avatar):
     assert (seen.rgb - first.rgb).abs().max() < 0.02  # Rounding of the camera's 4x4 matrices.
     beside = turned.seen_back(again, avatar, 12.0, torch.zeros(3))
     assert (beside.rgb - first.rgb).abs().max() > 0.1
+
+
+def test_finger_joints_are_where_the_true_camera_sees_them(avatar: Avatar):
+    """The avatar's own joints as the truth, before a camera that looks 5 pixels aside."""
+    surface, drive = avatar.surface, avatar.photo
+    body = surface.body
+    bones = body.bones(surface.joints, drive.pose, drive.transl)
+    own = bones[:, :3] @ torch.nn.functional.pad(surface.joints, (0, 1), value=1.0)[..., None]
+    truth = torch.full((55, 3), float("nan"))
+    for name, joint in body.smplx_joints.items():
+        truth[INDEX[name]] = own[joint, :, 0]
+    # The photo is twice as large; the avatar's camera sees it without 40 columns and 10 rows.
+    width, height = avatar.camera.width, avatar.camera.height
+    window = [40.0, 10.0, 40.0 + 2 * width, 10.0 + 2 * height]
+    left = replace(avatar, meta=avatar.meta | {"hands_seen": [True, False], "window": window})
+    photo = avatar.camera.resized(2 * width, 2 * height).cropped(-40, -10, 2 * width, 2 * height)
+    assert fingers.true(left, truth, photo) == pytest.approx(0, abs=0.01)
+    aside = photo.cropped(6, 8, width, height)
+    assert fingers.true(left, truth, aside) == pytest.approx(5 * 1024 / height, rel=1e-3)
+    truth[INDEX["right_index1"]] += 1.0  # Nobody saw that hand.
+    assert fingers.true(left, truth, photo) == pytest.approx(0, abs=0.01)
+    unseen = replace(avatar, meta=avatar.meta | {"hands_seen": [False, False]})
+    assert math.isnan(fingers.true(unseen, truth, photo))
 
 
 def test_mixed_colours_are_impure(avatar: Avatar):
