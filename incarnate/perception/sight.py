@@ -42,6 +42,18 @@ CALIBRATION = (
 """The network's joints are not the body's: each is moved by a share of the way from one joint to
 another. Medians over 48 people of the studio in five poses (scripts/calibrate_joints.py)."""
 
+PALM = {0: -0.12, 2: -0.07, 5: 0.09, 9: 0.17, 13: 0.17, 17: 0.17}
+"""The same of wrist, thumb and knuckles, in shares of the way from wrist to middle knuckle. Robust
+fits to 114 hands of the studio (scripts/calibrate_hands.py)."""
+
+
+def calibrated_hand(points: Float[Tensor, "21 2"]) -> Float[Tensor, "21 2"]:
+    """Where the body's own joints are, told by the network's."""
+    shares = torch.zeros(21, 1)
+    for point, share in PALM.items():
+        shares[point] = share
+    return points + shares * (points[9] - points[0])
+
 
 def calibrated(
     points: Float[Tensor, "33 d"], visible: Float[Tensor, " 33"]
@@ -76,7 +88,9 @@ class Sight:
         found = {
             s: h for s, h in zip(SIDES, (person.left_hand, person.right_hand), strict=True) if h
         }
-        self.hands = {side: torch.tensor(hand.points[:, :2]) for side, hand in found.items()}
+        self.hands = {
+            side: calibrated_hand(torch.tensor(hand.points[:, :2])) for side, hand in found.items()
+        }
         self.hand_depths = {
             side: torch.tensor(hand.world[:, 2] - hand.world[0, 2]) for side, hand in found.items()
         }

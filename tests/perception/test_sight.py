@@ -8,7 +8,7 @@ from incarnate.motion import pose_preset
 from incarnate.motion.skeleton import INDEX
 from incarnate.perception.keypoints import keypoints
 from incarnate.perception.landmarkers import Perception
-from incarnate.perception.sight import JOINTS, Sight, calibrated
+from incarnate.perception.sight import JOINTS, SIDES, Sight, calibrated, calibrated_hand
 from incarnate.studio.backgrounds import background
 from incarnate.studio.light import light
 from incarnate.studio.people import person
@@ -33,6 +33,17 @@ def test_a_joint_moves_towards_the_next_where_both_are_seen():
     assert torch.equal(moved[[15, 16]], points[[15, 16]])
 
 
+def test_knuckles_move_towards_the_tips_and_the_wrist_away_from_them():
+    """A palm of 100 pixels, aslant; whatever else a hand has stays."""
+    points = torch.zeros(21, 2)
+    points[[0, 9]] = torch.tensor([[20.0, 10], [80, 90]])
+    moved = (calibrated_hand(points) - points) @ torch.tensor([[0.6, 0.8], [0.8, -0.6]])
+    assert -14 < moved[0, 0] < -10 and 8 < moved[5, 0] < 10
+    assert moved[[9, 13, 17], 0].min() > 15 and moved[:, 0].max() < 18
+    assert moved[:, 1].abs().max() < 1e-5  # None aside.
+    assert not moved[[3, 4, *range(6, 9), *range(10, 13), 14, 15, 16, 18, 19, 20]].any()
+
+
 @pytest.mark.parametrize("number", [2, 5])
 def test_calibrated_joints_are_nearer_to_a_studio_persons(number: int, perception: Perception):
     rng = np.random.default_rng(number)
@@ -46,3 +57,13 @@ def test_calibrated_joints_are_nearer_to_a_studio_persons(number: int, perceptio
     sight = Sight(found, torch.ones(640, 640), 640, 640)
     ours = sight.points[list(LEGS_AND_TRUNK)]
     assert (ours - true).norm(dim=1).mean() < 0.7 * (seen - true).norm(dim=1).mean()
+    for side, hand in zip(SIDES, (found.left_hand, found.right_hand), strict=True):
+        assert hand is not None
+        names = ("wrist", *(f"{finger}1" for finger in ("index", "middle", "ring", "pinky")))
+        true = torch.stack([where[INDEX[f"{side}_{name}"], :2] for name in names])
+        roots = [0, 5, 9, 13, 17]
+        gaps = [
+            (points[roots, :2] - true).norm(dim=1).mean()
+            for points in (sight.hands[side], torch.tensor(hand.points))
+        ]
+        assert gaps[0] < 0.9 * gaps[1]

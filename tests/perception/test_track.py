@@ -15,7 +15,7 @@ from incarnate.perception.landmarkers import Hand
 from incarnate.perception.limbs import limbs
 from incarnate.perception.misfit import Matches, Misfit, Rows, Stage
 from incarnate.perception.points import Points, Posed
-from incarnate.perception.sight import Landmarks, Sight, calibrated, landmarks
+from incarnate.perception.sight import Landmarks, Sight, calibrated, calibrated_hand, landmarks
 from incarnate.perception.track import Track, Tracking, track
 from incarnate.perception.unknowns import Unknowns
 from incarnate.progress import Silent
@@ -73,6 +73,14 @@ def misplaced(points: np.ndarray) -> np.ndarray:
     return seen.numpy()
 
 
+def unplaced(hand: torch.Tensor) -> torch.Tensor:
+    """The same of a hand."""
+    seen = hand
+    for _ in range(20):
+        seen = seen + hand - calibrated_hand(seen)
+    return seen
+
+
 @pytest.fixture(scope="module")
 def seen(body: Anny, marks: Landmarks, truth) -> tuple[Keypoints, torch.Tensor]:
     """What a perfect detector would say of the truth, and its matte. The right hand is not seen."""
@@ -88,7 +96,7 @@ def seen(body: Anny, marks: Landmarks, truth) -> tuple[Keypoints, torch.Tensor]:
     face = Face(outline, person[1].numpy(), np.eye(4, dtype=np.float32),
                 np.concatenate([low, high]).astype(np.float32))  # fmt: skip
     at = marks.hands["left"]
-    hand = Hand(np.pad(pixels[at].numpy(), ((0, 0), (0, 1))),
+    hand = Hand(np.pad(unplaced(pixels[at]).numpy(), ((0, 0), (0, 1))),
                 (world[at].numpy() * (1, -1, -1)).astype(np.float32), 1.0, True)  # fmt: skip
     window = Crop(np.zeros((2, 2, 3), np.uint8), np.zeros(2, np.float32), 1.0)
     found = Keypoints(pose, metres, np.array([100, 20, 300, 580], np.float32), hand, None, face,
