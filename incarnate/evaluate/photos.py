@@ -135,7 +135,7 @@ def _alike(alike: Likeness, at: str = "") -> list[Figure]:
         _figure(f"iou{at}", alike.iou, "", "up", "incarnate's matte"),
         _figure(f"landmarks{at}", 100 * alike.landmarks, "% of iris distance", "down", POINTS),
         _figure(f"finger error{at}", alike.fingers, TALL, "down", HANDS),
-        _figure(f"hands found{at}", alike.hands, "share", "up", HANDS),
+        _figure(f"hands found again{at}", alike.hands, "share", "up", HANDS),
     ]
 
 
