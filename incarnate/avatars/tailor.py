@@ -68,7 +68,7 @@ def density(where: Anatomy) -> Float[Tensor, " v"]:
     dense[where.fixed == garments.LABELS.index("eye")] = 16
     dense[where.fixed == garments.LABELS.index("mouth")] = 2
     dense[where.fixed == garments.LABELS.index("lashes")] = 0
-    forward = np.where(where.normals[:, 2] > -0.2, 1.6, 0.8)
+    forward = np.where(where.normals[:, 2] > -0.2, 1.6, 1.4)
     return torch.tensor(dense * np.where(head | (where.fixed >= 0), 1, forward)).float()
 
 

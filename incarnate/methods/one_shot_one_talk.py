@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from incarnate.avatars import drapery, garments, hair, mouth, outline, tailor
+from incarnate.avatars import drapery, garments, hair, mouth, outline, repaint, tailor
 from incarnate.avatars.color import to_lab
 from incarnate.avatars.complete import Completion, Seen, completed, nearest
 from incarnate.avatars.surface import (
@@ -45,6 +45,7 @@ from incarnate.fit import (
 from incarnate.methods.parts import Part, checked
 from incarnate.perception.track import Track
 from incarnate.progress import Report
+from incarnate.render import contributions
 from incarnate.scene import Mesh
 
 
@@ -169,7 +170,7 @@ def one_shot_one_talk(
         return SurfaceAvatar(body, track.betas, offsets, weights, discs)
 
     report.stage("appearance")
-    return refine(
+    avatar = refine(
         config,
         SurfaceAvatar(body, track.betas, offsets, weights, discs),
         drive,
@@ -179,6 +180,10 @@ def one_shot_one_talk(
         rng,
         report,
     )
+    if "repainting" not in without:
+        shown = contributions(avatar(drive), pictures.full.camera)
+        avatar.discs = repaint.repainted(avatar, discs.colors, shown)
+    return avatar
 
 
 def dressed(

@@ -35,6 +35,7 @@ Part = Literal[
     "anisotropy",
     "freedom",
     "lining",
+    "repainting",
 ]
 MEANINGS: dict[Part, str] = {
     "silhouette": "clothes and hair let out to fill the matte (L_M)",
@@ -63,7 +64,8 @@ MEANINGS: dict[Part, str] = {
     "laplacian": "neighbouring discs that learn alike (L_lap, Eq. 8)",
     "anisotropy": "discs of two scales; without it, of one",
     "freedom": "bounds on how far a disc may follow the photo",
-    "lining": "a second layer beneath the hair",
+    "lining": "a second layer beneath hair, and beneath skin of the head seen at a slant",
+    "repainting": "unseen discs' colours solved for, so that overlaps do not blur their texture",
 }
 PARTS: tuple[Part, ...] = get_args(Part)
 
