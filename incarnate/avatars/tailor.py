@@ -22,6 +22,7 @@ INNER = [garments.LABELS.index(name) for name in ("tongue", "mouth")]
 LASH_LINE, LASH_TINT = 0.003, 0.4  # Metres about lashes; of a channel: dark as the photo says.
 LINING, LINING_TINT = 0.006, 0.05  # Metres; of a channel.
 LINED = (-0.2, 0.75)  # Cosines to the view between which skin of the head is lined.
+CROWDED_TINT, CROWDED_PLAY = 0.1, 0.005  # Of a channel; metres: cloth beside what hides it.
 SKIN_PLAY = 0.004  # Metres that discs of the face may stray.
 LIP_PLAY, LID_PLAY = 0.0005, 0.001  # Metres that lips and skin about them, lids and eyes may move,
 LIP_TINT, LID_TINT = 0.06, 0.1  # and by how much of a channel lips and lids may change colour.
@@ -185,17 +186,23 @@ def _doubt_slanted(trusted, where: Anatomy, labels, lab, facing) -> None:
 
 
 def freedom(
-    where: Anatomy, labels: Int[ndarray, " n"], confidence: Float[ndarray, " n"]
+    where: Anatomy,
+    labels: Int[ndarray, " n"],
+    confidence: Float[ndarray, " n"],
+    crowded: Bool[ndarray, " n"],
 ) -> Freedom:
     """How far discs may follow the photo: those it vouches for freely, others hardly.
 
     Lids that it does not vouch for (but for their edge) and what lies in the mouth stay as they
     are: a blink or an open mouth shows them. Doubted hair of the head hardly shrinks or fades: what
-    lies behind would show from the side. Doubted skin may, since it is lined.
+    lies behind would show from the side. Doubted skin may, since it is lined. Cloth beside an arm
+    that hides it in part (`crowded`) does not take the arm's colour.
     """
     color = 0.03 + 0.37 * confidence
     offset, shrunk, faded = (np.full(len(labels), value) for value in (0.02, 1.2, 3.0))
     grown = np.full(len(labels), 0.6)
+    beside = crowded & np.isin(labels, (TOP, BOTTOM))
+    color[beside], offset[beside] = color[beside].clip(0, CROWDED_TINT), CROWDED_PLAY
     head = np.isin(where.segments, (garments.HEAD, garments.NECK))
     offset[head & (labels == SKIN)] = SKIN_PLAY  # Else noses and chins fray, seen from the side.
     doubted = head & (confidence < 0.5)

@@ -176,7 +176,7 @@ def one_shot_one_talk(
         drive,
         pictures,
         again,
-        free(points, labels, seen, config),
+        free(points, labels, seen, again.crowded, config),
         rng,
         report,
     )
@@ -255,9 +255,9 @@ def puffed(
     return hair.puffed(draft.rest, offsets, draft.body.faces, where.scalp, extents)
 
 
-def free(points, labels, seen: Seen, config: OneShot) -> Freedom:
+def free(points, labels, seen: Seen, crowded, config: OneShot) -> Freedom:
     """How far discs may follow the photo; without `freedom`, all as far as what it shows best."""
-    bounds = tailor.freedom(points, labels, seen.confidence)
+    bounds = tailor.freedom(points, labels, seen.confidence, crowded)
     if "freedom" not in config.without:
         return bounds
     widest = (getattr(bounds, f.name) for f in fields(Freedom))
@@ -354,7 +354,7 @@ def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, track: T
     normals = frames.axes[draft.discs.faces][..., 2]
     height = pictures.full.camera.height
     rgb, sure = observed(gaussians, normals, mesh, pictures.full, max(2, height // 130))
-    _, alone = observed(gaussians, normals, mesh, pictures.full, height // 36)
+    _, alone = observed(gaussians, normals, mesh, pictures.full, height // 30)
     crowded = alone < 0.5 * sure
     corners = body.faces[draft.discs.faces].numpy()
     points = garments.interpolated(where, corners, draft.discs.barycentrics.numpy())

@@ -28,6 +28,10 @@ def face(lids: bool = True) -> Anatomy:
     )  # fmt: skip
 
 
+def none(where: Anatomy) -> np.ndarray:
+    return np.zeros(len(where.points), bool)
+
+
 def shaded(where: Anatomy) -> np.ndarray:
     """Skin that darkens by 6 in L from cheek to brow: no lid is the colour of the mean face."""
     return np.array(SKIN_LAB) - where.points[:, 1:2] * [50.0, 0, 0]
@@ -63,7 +67,7 @@ def test_hair_beside_a_cheek_seen_at_a_slant_is_not_believed_and_a_beard_is():
 def test_lids_that_the_photo_does_not_vouch_for_stay_and_the_rest_learns():
     where = face()
     doubted = where.lids > 0.3
-    free = tailor.freedom(where, np.full(len(doubted), garments.SKIN), 1.0 - doubted)
+    free = tailor.freedom(where, np.full(len(doubted), garments.SKIN), 1.0 - doubted, none(where))
     for bound in (free.color, free.offset, free.shrunk, free.grown, free.faded):
         assert (bound[torch.tensor(doubted)] == 0).all()
         assert (bound[torch.tensor(~doubted)] > (0.001 if bound is free.offset else 0.3)).all()
@@ -72,9 +76,18 @@ def test_lids_that_the_photo_does_not_vouch_for_stay_and_the_rest_learns():
 def test_lids_that_the_photo_vouches_for_neither_cover_the_eye_nor_take_its_colour():
     where = face()
     lids = torch.tensor(where.lids > 0.3)
-    free = tailor.freedom(where, np.full(len(lids), garments.SKIN), np.ones(len(lids)))
+    free = tailor.freedom(where, np.full(len(lids), garments.SKIN), np.ones(len(lids)), none(where))
     assert (free.offset[lids] <= 0.001).all() and (free.grown[lids] == 0).all()
     assert (free.color[lids] <= 0.1).all() and (free.color[~lids] > 0.3).all()
+
+
+def test_cloth_beside_an_arm_keeps_its_colour():
+    where = face(lids=False)
+    beside = where.points[:, 0] > 0.02
+    sure = np.ones(len(beside))
+    for label, held in ((garments.TOP, True), (garments.SKIN, False)):
+        color = tailor.freedom(where, np.full(len(beside), label), sure, beside).color.numpy()
+        assert (color[~beside] > 0.3).all() and ((color[beside] < 0.15).all() == held)
 
 
 def test_lashes_are_as_dark_as_the_photo_says():
@@ -86,7 +99,7 @@ def test_lashes_are_as_dark_as_the_photo_says():
     labels, sure = np.full(len(lab), garments.SKIN), np.ones(len(lab))
     trust = tailor.trusted(where, labels, lab, sure, sure)
     assert (trust[lash] == 1).all() and (trust[(where.lids > 0.6) & ~lash] < 0.1).all()
-    color = tailor.freedom(where, labels, trust).color.numpy()
+    color = tailor.freedom(where, labels, trust, none(where)).color.numpy()
     assert (color[lash] > 0.3).all() and (color[(where.lids > 0.6) & ~lash] == 0).all()
 
 
