@@ -121,6 +121,8 @@ def figures(
         one = {
             "psnr": metrics.psnr(ours, theirs),
             "psnr on the person": metrics.psnr(ours, theirs, alpha),
+            # What it would be if all that both cover had the true colours.
+            "psnr, outline alone": metrics.psnr(torch.where(both[..., None], theirs, ours), theirs),
             "ssim": metrics.ssim(ours, theirs),
             "iou": metrics.silhouette_iou(view.alpha, alpha),
             "normals": metrics.normal_error(
