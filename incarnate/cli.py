@@ -53,6 +53,10 @@ def main(args: Sequence[str] | None = None) -> int:
         return _refused(f"{error.strerror}: {error.filename}" if error.filename else error.strerror)
     except ValueError as error:
         return _refused(str(error))
+    except ImportError as error:
+        if "INCARNATE_ISA" not in str(error):
+            raise
+        return _refused(str(error))
     except KeyboardInterrupt:
         match verb:
             case Create():

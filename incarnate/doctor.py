@@ -112,10 +112,16 @@ def _native() -> Check:
             "native renderer", "missing", "not built", f"needs a C++17 compiler; {REINSTALL}"
         )
     try:
-        importlib.import_module("incarnate._native")
+        core = importlib.import_module("incarnate._native")
     except ImportError as error:
-        return Check("native renderer", "missing", str(error), REINSTALL)
-    return Check("native renderer", "ok", "built")
+        remedy = "" if "INCARNATE_ISA" in str(error) else REINSTALL  # It says what to do itself.
+        return Check("native renderer", "missing", str(error), remedy)
+    return Check(
+        "native renderer",
+        "ok",
+        f"{core.instruction_set()} of {', '.join(core.instruction_sets())} (INCARNATE_ISA picks), "
+        f"{core.threads()} threads",
+    )
 
 
 def _libgl() -> Check:

@@ -31,7 +31,8 @@ int level() {
 }
 
 constexpr const char* NAMES[] = {"baseline", "v3", "v4"};
-int chosen = level();
+const int best = level();
+int chosen = best;
 
 // Calls visit(tile) for the tiles a splat or triangle may touch, row by row.
 template <class Shape, class Visit>
@@ -109,8 +110,10 @@ const Kernels& kernels() {
 
 const char* instruction_set() { return NAMES[chosen]; }
 
+std::vector<const char*> instruction_sets() { return {NAMES, NAMES + best + 1}; }
+
 bool set_instruction_set(const char* name) {
-  for (int i = 0; i <= level(); ++i)
+  for (int i = 0; i <= best; ++i)
     if (!std::strcmp(name, NAMES[i])) {
       chosen = i;
       return true;

@@ -6,7 +6,8 @@
 
 const Kernels& kernels();
 const char* instruction_set();
-bool set_instruction_set(const char* name);  // False if this machine has not got it.
+std::vector<const char*> instruction_sets();  // Those of this build and machine, the best last.
+bool set_instruction_set(const char* name);  // False if it is none of them.
 
 struct Buffers {
   std::vector<Splat> splats;

@@ -97,7 +97,7 @@ def _core() -> ModuleType:
         from incarnate.render import native
     except ImportError as error:
         raise OSError(
-            f"incarnate's compiled core is missing ({error}); build it with "
+            f"incarnate's compiled core does not load ({error}); build it with "
             "`pip install --no-build-isolation -e .`, or use the 'torch' backend"
         ) from error
     return native

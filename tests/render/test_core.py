@@ -1,0 +1,43 @@
+"""How the compiled core is loaded: which instruction set it runs on, and who is told."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from incarnate import _native, doctor
+
+SETS = ["baseline", "v3", "v4"]
+
+
+def run(isa: str, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "INCARNATE_ISA": isa}
+    return subprocess.run(
+        [sys.executable, *command], env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("isa", [*SETS, ""])
+def test_the_environment_picks_the_instruction_set(isa: str):
+    have = _native.instruction_sets()
+    assert have == SETS[: len(have)] and have[0] == "baseline"
+    answer = run(isa, "-c", "from incarnate import _native as n; print(n.instruction_set())")
+    if isa and isa not in have:
+        assert answer.returncode and "INCARNATE_ISA" in answer.stderr
+    else:
+        assert answer.stdout.strip() == (isa or have[-1])
+
+
+def test_an_instruction_set_that_is_not_here_is_one_clear_error():
+    answer = run("neon", "-m", "incarnate", "render", "x.avatar", "-o", "x.png")
+    assert answer.returncode == 2 and answer.stderr.count("\n") == 1
+    for word in ("INCARNATE_ISA", "neon", *_native.instruction_sets(), "unset"):
+        assert word in answer.stderr
+
+
+def test_the_doctor_tells_instruction_sets_and_threads():
+    check = doctor._native()
+    assert check.state == "ok"
+    assert check.detail.startswith(f"{_native.instruction_set()} of baseline")
+    assert f"{_native.threads()} threads" in check.detail
