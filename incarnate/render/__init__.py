@@ -13,6 +13,10 @@ from incarnate.render import raster
 from incarnate.render import splat as _torch
 from incarnate.render.raster import Fragments as Fragments
 from incarnate.render.raster import shade as shade
+from incarnate.render.shading import antialias as antialias
+from incarnate.render.shading import interpolate as interpolate
+from incarnate.render.shading import located as located
+from incarnate.render.shading import texture as texture
 from incarnate.render.view import View as View
 from incarnate.scene import Gaussians, Mesh, Scene
 
