@@ -37,6 +37,7 @@ import torch
 from torch import Tensor
 
 from incarnate import _native
+from incarnate.body import native, skinning
 from incarnate.cameras import Camera, orbit
 from incarnate.losses import ssim
 from incarnate.render import rasterize, render
@@ -140,6 +141,10 @@ def others(isa: str, quick: bool) -> list[Row]:
         Row("ssim 687 x 1024, native", similarity(a, b, "native"), isa),
         Row("ssim 687 x 1024, torch", similarity(a, b, "torch"), isa),
     ]
+    rows += [
+        Row("skinning, 64k points, native", skinned(native.skin), isa),
+        Row("skinning, 64k points, torch", skinned(skinning.skin), isa),
+    ]
     clouds = [
         ("20k large (sigma 5 cm), 512", person(20_000, True, 0.05), 512),
         ("20k needles (300 : 1), 512", needles(20_000), 512),
@@ -207,6 +212,25 @@ def similarity(a: Tensor, b: Tensor, backend) -> Callable[[], list[tuple[float, 
         out: list[Tensor] = []
         forward = timed(_native.threads(), lambda: out.append(ssim(one, b, backend)))
         return [forward, timed(_native.threads(), lambda: torch.autograd.grad(out[0], one))]
+
+    return work
+
+
+def skinned(skin) -> Callable[[], list[tuple[float, float]]]:
+    """Four weights a point, 80 bones; gradients to points, weights and bones."""
+    floats = torch.randn(64_000, 3), torch.rand(64_000, 4) / 4, torch.randn(80, 4, 4)
+    points, weights, bones = (x.requires_grad_() for x in floats)
+    joints = torch.randint(80, (64_000, 4))
+    seed = torch.randn(64_000, 3)
+
+    def work() -> list[tuple[float, float]]:
+        out: list[Tensor] = []
+        forward = timed(_native.threads(), lambda: out.append(skin(points, weights, joints, bones)))
+        inputs = points, weights, bones
+        return [
+            forward,
+            timed(_native.threads(), lambda: torch.autograd.grad(out[0], inputs, seed)),
+        ]
 
     return work
 

@@ -234,6 +234,72 @@ void skinned(const Skinning& s, const In1& expression, const In3& eyes, const In
        vertices.data());
 }
 
+using In4 = nb::ndarray<const float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+using Out4 = nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+
+struct Blending {
+  In3 points;
+  In2 weights;
+  Ids2 ids;
+  In4 bones;
+
+  Blend view() const {
+    const size_t b = points.shape(0), n = points.shape(1), j = bones.shape(1);
+    need(points.shape(2) == 3 && same(weights, ids) && weights.shape(0) == n &&
+             bones.shape(0) == b && bones.shape(2) == 4 && bones.shape(3) == 4 && n < (1u << 28),
+         "skinning wants points (b n 3), weights and bones' ids (n k), bones (b j 4 4)");
+    need(below(ids, j), "a weight names a bone that is not there");
+    return {points.data(), weights.data(), ids.data(), bones.data(),
+            int(b), int(n), int(weights.shape(1)), int(j)};
+  }
+};
+
+void blended(const Blending& s, Out3 out) {
+  const Blend own = s.view();
+  need(same(out, s.points), "skinned points want the shape of the points");
+  nb::gil_scoped_release release;
+  blend_points(own, out.data());
+}
+
+void blended_backward(const Blending& s, const In3& gradient, Out3 d_points, Out2 d_weights,
+                      Out4 d_bones) {
+  const Blend own = s.view();
+  need(same(gradient, s.points) && same(d_points, s.points) && same(d_weights, s.weights) &&
+           same(d_bones, s.bones),
+       "gradients of skinning want the shapes of what they belong to");
+  nb::gil_scoped_release release;
+  blend_points_backward(own, gradient.data(), {d_points.data(), d_weights.data(), d_bones.data()});
+}
+
+struct Shaping {
+  Ids1 starts, ids;
+  In2 moves, weights;
+
+  Shapes view(size_t count) const {
+    need(starts.shape(0) == count + 1 && cuts(starts, ids.shape(0)) && count < (1u << 28) &&
+             below(ids, weights.shape(1)) && moves.shape(0) == ids.shape(0) && moves.shape(1) == 3,
+         "shapes want starts (n + 1) into ids (m) below s, moves (m 3), weights (b s)");
+    return {starts.data(),  ids.data(), moves.data(), weights.data(), int(weights.shape(0)),
+            int(count), int(weights.shape(1))};
+  }
+};
+
+void shaped(const Shaping& s, Out3 out) {
+  const Shapes own = s.view(out.shape(1));
+  need(out.shape(0) == s.weights.shape(0) && out.shape(2) == 3, "moved points want (b n 3)");
+  nb::gil_scoped_release release;
+  add_shapes(own, out.data());
+}
+
+void shaped_backward(const Shaping& s, const In3& gradient, Out2 d_moves, Out2 d_weights) {
+  const Shapes own = s.view(gradient.shape(1));
+  need(gradient.shape(0) == s.weights.shape(0) && gradient.shape(2) == 3 &&
+           same(d_moves, s.moves) && same(d_weights, s.weights),
+       "gradients of shapes want the shapes of what they belong to");
+  nb::gil_scoped_release release;
+  add_shapes_backward(own, gradient.data(), d_moves.data(), d_weights.data());
+}
+
 struct Riders {
   Ids2 corners;
   Ids1 triangles;
@@ -468,6 +534,18 @@ NB_MODULE(_native, m) {
         new (self) Skinning(skin);
       });
   m.def("skinned", &skinned);
+  nb::class_<Blending>(m, "Blending")
+      .def("__init__", [](Blending* self, In3 points, In2 weights, Ids2 ids, In4 bones) {
+        new (self) Blending{points, weights, ids, bones};
+      });
+  m.def("blended", &blended);
+  m.def("blended_backward", &blended_backward);
+  nb::class_<Shaping>(m, "Shaping")
+      .def("__init__", [](Shaping* self, Ids1 starts, Ids1 ids, In2 moves, In2 weights) {
+        new (self) Shaping{starts, ids, moves, weights};
+      });
+  m.def("shaped", &shaped);
+  m.def("shaped_backward", &shaped_backward);
   nb::class_<Riders>(m, "Discs")
       .def("__init__", [](Riders* self, Ids2 corners, Ids1 triangles, In2 values, size_t count,
                           size_t num_vertices) {

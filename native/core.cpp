@@ -261,6 +261,57 @@ void skin(const Skin& skin, Stance stance, int joints, float* vertices) {
   });
 }
 
+namespace {
+
+constexpr int SHARES = 16;  // Tasks that sum on their own, at most; the same for any threads.
+
+// Calls task(first, last, sums) for shares of `count`, then adds up their sums (size), in order.
+template <class Task>
+void summed(int count, size_t size, float* out, const Task& task) {
+  const int chunk = std::max(CHUNK, (count + SHARES - 1) / SHARES);
+  const int shares = (count + chunk - 1) / chunk;
+  std::vector<float> sums(shares * size, 0.f);
+  parallel(shares, [&](int i) {
+    task(i * chunk, std::min(count, (i + 1) * chunk), sums.data() + i * size);
+  });
+  std::fill(out, out + size, 0.f);
+  for (int i = 0; i < shares; ++i)
+    for (size_t k = 0; k < size; ++k) out[k] += sums[i * size + k];
+}
+
+}  // namespace
+
+void blend_points(const Blend& blend, float* out) {
+  const Kernels& k = kernels();
+  parallel((blend.count + CHUNK - 1) / CHUNK, [&](int i) {
+    k.blend_points(blend, i * CHUNK, std::min(blend.count, (i + 1) * CHUNK), out);
+  });
+}
+
+void blend_points_backward(const Blend& blend, const float* gradient, const BlendGradient& out) {
+  const Kernels& k = kernels();
+  summed(blend.count, 16 * size_t(blend.batch) * blend.num_bones, out.bones,
+         [&](int first, int last, float* bones) {
+           k.blend_points_backward(blend, gradient, first, last, {out.points, out.weights, bones});
+         });
+}
+
+void add_shapes(const Shapes& shapes, float* out) {
+  const Kernels& k = kernels();
+  parallel((shapes.count + CHUNK - 1) / CHUNK, [&](int i) {
+    k.add_shapes(shapes, i * CHUNK, std::min(shapes.count, (i + 1) * CHUNK), out);
+  });
+}
+
+void add_shapes_backward(const Shapes& shapes, const float* gradient, float* d_moves,
+                         float* d_weights) {
+  const Kernels& k = kernels();
+  summed(shapes.count, size_t(shapes.batch) * shapes.num_shapes, d_weights,
+         [&](int first, int last, float* weights) {
+           k.add_shapes_backward(shapes, gradient, first, last, d_moves, weights);
+         });
+}
+
 void place(const Discs& discs, const float* vertices, const int32_t* corners, int triangles,
            float* frames, const Placed& out) {
   const Kernels& k = kernels();

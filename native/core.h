@@ -41,6 +41,11 @@ void bones(const int32_t* parents, const float* joints, const float* pose, const
            int count, float* out);
 // `stance.turns` is null: they are worked out here.
 void skin(const Skin& skin, Stance stance, int joints, float* vertices);
+void blend_points(const Blend& blend, float* out);
+void blend_points_backward(const Blend& blend, const float* gradient, const BlendGradient& out);
+void add_shapes(const Shapes& shapes, float* out);
+void add_shapes_backward(const Shapes& shapes, const float* gradient, float* d_moves,
+                         float* d_weights);
 // `frames` (triangles, FRAME) is scratch.
 void place(const Discs& discs, const float* vertices, const int32_t* corners, int triangles,
            float* frames, const Placed& out);

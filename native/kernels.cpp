@@ -18,8 +18,11 @@
 
 #include "studio.inl"
 
-extern const Kernels KERNELS = {project,    project_backward,  blend,       blend_backward,
-                         ssim_row,   ssim_row_backward, localize,    set_up,
-                         draw_tile,  turn,              skin,              frame,       place,
-                         finish,     carry,             sum_normals, make_units,
-                         light_vertices, resolve_row};
+#include "skin.inl"
+
+extern const Kernels KERNELS = {
+    project,     project_backward,  blend,          blend_backward,      ssim_row,
+    ssim_row_backward, localize,    set_up,         draw_tile,           turn,
+    skin,        blend_points,      blend_points_backward, add_shapes,   add_shapes_backward,
+    frame,       place,             finish,         carry,               sum_normals,
+    make_units,  light_vertices,    resolve_row};

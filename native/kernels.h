@@ -103,6 +103,25 @@ struct Stance {
   const float* turns;  // (joints, 4): the bones' quaternions, wxyz.
 };
 
+// Points (batch, count, 3), each carried by `per_point` of the bones (batch, num_bones, 4, 4).
+struct Blend {
+  const float *points, *weights;  // (count, per_point): the same for the whole batch, as are ids.
+  const int32_t* ids;
+  const float* bones;
+  int batch, count, per_point, num_bones;
+};
+
+struct BlendGradient {
+  float *points, *weights, *bones;
+};
+
+// Moves (3) of points by shapes; `weights` (batch, num_shapes).
+struct Shapes {
+  const int32_t *starts, *ids;  // (count + 1) into ids, each with a move.
+  const float *moves, *weights;
+  int batch, count, num_shapes;
+};
+
 constexpr int FRAME = 32, FRAME_USED = 25;  // Floats of a triangle: corners, axes, edges, quaternion.
 constexpr int DISC = 13;
 
@@ -173,6 +192,12 @@ struct Kernels {
   void (*draw_tile)(const Corners&, int tile, const Hits&);
   void (*turn)(const float* bones, int count, float* quats);
   void (*skin)(const Skin&, const Stance&, int first, int last, float* vertices);
+  void (*blend_points)(const Blend&, int first, int last, float* out);
+  void (*blend_points_backward)(const Blend&, const float* gradient, int first, int last,
+                                const BlendGradient&);
+  void (*add_shapes)(const Shapes&, int first, int last, float* out);
+  void (*add_shapes_backward)(const Shapes&, const float* gradient, int first, int last,
+                              float* d_moves, float* d_weights);
   void (*frame)(const float* vertices, const int32_t* corners, int first, int last, float* frames);
   void (*place)(const Discs&, const float* frames, int first, int last, const Placed&);
   void (*finish)(const float* rgb, const float* alpha, const float* behind, int first, int last,

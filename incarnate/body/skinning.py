@@ -66,5 +66,17 @@ def blend_bones(
     return (dense @ bones.flatten(-2)).unflatten(-1, (4, 4))
 
 
+def blend_shapes(
+    weights: Float[Tensor, "*b s"],
+    moves: Float[Tensor, "m 3"],
+    shapes: Int[Tensor, " m"],
+    starts: Int[Tensor, " rows"],
+) -> Float[Tensor, "*b n 3"]:
+    """The offsets of n = rows - 1 points; point i has the moves from starts[i] to starts[i + 1]."""
+    own = torch.arange(len(starts) - 1, device=starts.device).repeat_interleave(starts.diff())
+    moved = weights[..., shapes, None] * moves
+    return moved.new_zeros(*weights.shape[:-1], len(starts) - 1, 3).index_add(-2, own, moved)
+
+
 def _turn(rotation: Tensor, point: Tensor) -> Tensor:
     return (rotation * point[..., None, :]).sum(-1)  # Far quicker than many 3x3 products.
