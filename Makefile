@@ -5,7 +5,7 @@ OUT := out/demo
 # Two at once: more would share the same cores and memory.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ $$n -lt 2 ] && echo 0 || echo 2)
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check fuzz sanitize clean
 
 setup: $(STAMP)
 
@@ -33,6 +33,20 @@ check: $(STAMP)
 
 test: check
 	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+# The core against its definition on more scenes than `test` has; says how many pixels hang on rounding.
+fuzz: $(STAMP)
+	INCARNATE_FUZZ=10000 $(BIN)/python -m pytest -q -rP -n $(WORKERS) tests/render/test_fuzz.py
+
+# The tests of rendering on a core that checks its memory and its arithmetic (needs gcc).
+SANITIZED := build/sanitize
+sanitize: $(STAMP)
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B $(SANITIZED) -G Ninja -DSANITIZE=ON \
+		-DCMAKE_BUILD_TYPE=RelWithDebInfo -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build $(SANITIZED)
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 INCARNATE_FUZZ=200 \
+		$(BIN)/python scripts/sanitized.py $(SANITIZED) tests/render tests/test_losses.py
 
 clean:
 	rm -rf build dist out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
