@@ -46,7 +46,8 @@ sanitize: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build $(SANITIZED)
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 INCARNATE_FUZZ=200 \
-		$(BIN)/python scripts/sanitized.py $(SANITIZED) tests/render tests/test_losses.py
+		$(BIN)/python scripts/sanitized.py $(SANITIZED) tests/render tests/test_losses.py \
+		tests/body/test_native.py tests/avatars/test_playback.py
 
 clean:
 	rm -rf build dist out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

