@@ -95,8 +95,11 @@ struct Gradients {
   Out2 colors;
 };
 
+using OutDouble1 = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
 void backward(const Frame& frame, const Gaussians& g, const std::optional<In1>& background,
-              const Images& out, const Images& gradient, const Gradients& d) {
+              const Images& out, const Images& gradient, const Gradients& d,
+              std::optional<OutDouble1> d_camera) {
   const Cloud cloud = g.cloud();
   need(cloud.count == int(frame.splats.size()) && cloud.channels == frame.channels,
        "backward wants the Gaussians of forward");
@@ -110,12 +113,15 @@ void backward(const Frame& frame, const Gaussians& g, const std::optional<In1>& 
   need(same(d.means, g.means) && same(d.quats, g.quats) && same(d.scales, g.scales) &&
            same(d.opacities, g.opacities) && same(d.colors, g.colors),
        "gradients want the shapes of the Gaussians");
+  need(!d_camera || d_camera->shape(0) == CAMERA, "a camera's gradient has 16 numbers");
+  double* const camera = d_camera ? d_camera->data() : nullptr;
   nb::gil_scoped_release release;
   splat_backward(frame, cloud,
                  {gradient.color.data(), gradient.alpha.data(), gradient.depth.data(),
                   out.color.data(), out.alpha.data(), out.depth.data(), pointer(background)},
                  {d.means.data(), d.quats.data(), d.scales.data(), d.opacities.data(),
-                  d.colors.data()});
+                  d.colors.data()},
+                 camera);
 }
 
 Pair pair(const In3& a, const In3& b, const In1& window) {
@@ -518,7 +524,8 @@ NB_MODULE(_native, m) {
         nb::arg("intrinsics"), nb::arg("background").none(), nb::arg("color"), nb::arg("alpha"),
         nb::arg("depth"));
   m.def("splat_backward", &backward, nb::arg("frame"), nb::arg("gaussians"),
-        nb::arg("background").none(), nb::arg("out"), nb::arg("gradient"), nb::arg("gradients"));
+        nb::arg("background").none(), nb::arg("out"), nb::arg("gradient"), nb::arg("gradients"),
+        nb::arg("camera").none());
   m.def("ssim", &ssim_forward, nb::arg("a"), nb::arg("b"), nb::arg("window"),
         nb::arg("slopes").none());
   m.def("ssim_backward", &ssim_gradient);

@@ -158,17 +158,22 @@ Frame splat(const Cloud& cloud, const Pinhole& camera, const Picture& out) {
 }
 
 void splat_backward(const Frame& f, const Cloud& cloud, const PictureGradient& gradient,
-                    CloudGradient out) {
+                    CloudGradient out, double* camera) {
   const Kernels& k = kernels();
   const Lists lists = f.lists();
   // Every slot is written by the one tile it belongs to, then summed in a fixed order.
   std::unique_ptr<float[]> sums(new float[size_t(f.slots.back()) * slot_size(f.channels) + 1]);
   parallel(int(f.starts.size()) - 1,
            [&](int tile) { k.blend_backward(lists, tile, gradient, sums.get()); });
-  parallel((cloud.count + CHUNK - 1) / CHUNK, [&](int i) {
+  const int chunks = (cloud.count + CHUNK - 1) / CHUNK;
+  std::vector<double> shares(camera ? size_t(chunks) * CAMERA : 0, 0.);
+  parallel(chunks, [&](int i) {
     k.project_backward(cloud, f.camera, i * CHUNK, std::min(cloud.count, (i + 1) * CHUNK), lists,
-                       sums.get(), out);
+                       sums.get(), out, camera ? shares.data() + size_t(i) * CAMERA : nullptr);
   });
+  if (!camera) return;
+  std::fill(camera, camera + CAMERA, 0.);
+  for (size_t i = 0; i < shares.size(); ++i) camera[i % CAMERA] += shares[i];
 }
 
 double ssim(const Pair& pair, float* slopes) {

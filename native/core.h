@@ -26,8 +26,9 @@ struct Frame : Buffers {
 };
 
 Frame splat(const Cloud& cloud, const Pinhole& camera, const Picture& out);
+// `camera` (CAMERA) may be null.
 void splat_backward(const Frame& frame, const Cloud& cloud, const PictureGradient& gradient,
-                    CloudGradient out);
+                    CloudGradient out, double* camera);
 
 // The mean similarity. `slopes` (3, height - 10, (width - 10) channels) may be null.
 double ssim(const Pair& pair, float* slopes);

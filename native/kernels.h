@@ -6,6 +6,7 @@
 constexpr int TILE = 32;
 constexpr int MAX_FEATURES = 33;  // Colours and depth.
 constexpr int MOMENTS = 6;        // s, s dx, s dy, s dx dx, s dx dy, s dy dy.
+constexpr int CAMERA = 16;        // A pinhole's numbers: rotation, translation, fx, fy, cx, cy.
 
 struct Pinhole {
   float rotation[9], translation[3];  // World to camera.
@@ -179,8 +180,9 @@ struct Exposure {
 
 struct Kernels {
   void (*project)(const Cloud&, const Pinhole&, int first, int last, Splat*, float* features);
+  // Adds what these Gaussians owe to the camera's (CAMERA) numbers, unless that is null.
   void (*project_backward)(const Cloud&, const Pinhole&, int first, int last, const Lists&,
-                           const float* sums, CloudGradient);
+                           const float* sums, CloudGradient, double* camera);
   void (*blend)(const Lists&, int tile, const Picture&);
   void (*blend_backward)(const Lists&, int tile, const PictureGradient&, float* sums);
   double (*ssim_row)(const Pair&, int y, float* slopes, float* rows, int pitch);

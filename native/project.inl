@@ -177,9 +177,15 @@ inline V2 inverse_times_axis(const Projection& s, int k) {
   return {sum.x / s.det, sum.y / s.det};
 }
 
+// Gradients of steps between, from which the camera's follow.
+struct Steps {
+  V3 local, p[2];
+  F x, y;  // Of the centre in the picture.
+};
+
 // m: moments and depth gradient of sixteen Gaussians -> gradients d: means, quats, scales.
-inline void projection_gradient(const Projection& s, const Pinhole& c, const F* m, const F& d_depth,
-                                F* d_mean, F* d_quat, F* d_scale) {
+[[gnu::always_inline]] inline void projection_gradient(const Projection& s, const Pinhole& c, const F* m, const F& d_depth,
+                                F* d_mean, F* d_quat, F* d_scale, Steps& steps) {
   const F inverse = F(1.f) / s.det;
   const F xa = s.cov[2] * inverse, xb = -s.cov[1] * inverse, xc = s.cov[0] * inverse;
   const F d_x = xa * m[1] + xb * m[2], d_y = xb * m[1] + xc * m[2];
@@ -207,6 +213,30 @@ inline void projection_gradient(const Projection& s, const Pinhole& c, const F* 
   const F z = d_depth - s.inverse_z * s.inverse_z * d_inverse_z;
   const V3 d = x * w[0] + y * w[1] + z * w[2];
   d_mean[0] = d.x, d_mean[1] = d.y, d_mean[2] = d.z;
+  steps = {{x, y, z}, {d_p[0], d_p[1]}, d_x, d_y};
+}
+
+// Adds to `out` what the `count` first lanes owe to the camera, where `seen`.
+inline void camera_gradient(const Projection& s, const Pinhole& c, const Steps& d, const V3& mean,
+                            int count, Mask seen, double* out) {
+  const V3 w2 = camera_row(c, 2), rows[2] = {d.p[0], d.p[1]};
+  const F by_x = F(c.fx) * s.inverse_z, by_y = F(c.fy) * s.inverse_z, zero(0.f);
+  // A clamped tangent follows the picture's edge, (edge - c) / f.
+  const F held_u = select(s.free_u, zero, -s.inverse_z * dot(rows[0], w2));
+  const F held_v = select(s.free_v, zero, -s.inverse_z * dot(rows[1], w2));
+  const V3 r[3] = {d.local.x * mean + by_x * rows[0], d.local.y * mean + by_y * rows[1],
+                   d.local.z * mean + (-by_x * s.u) * rows[0] + (-by_y * s.v) * rows[1]};
+  const F all[CAMERA] = {
+      r[0].x, r[0].y, r[0].z, r[1].x, r[1].y, r[1].z, r[2].x, r[2].y, r[2].z,
+      d.local.x, d.local.y, d.local.z,
+      s.inverse_z * (d.x * s.local.x) + dot(rows[0], s.p[0]) * F(1 / c.fx) - held_u * s.u,
+      s.inverse_z * (d.y * s.local.y) + dot(rows[1], s.p[1]) * F(1 / c.fy) - held_v * s.v,
+      d.x - held_u, d.y - held_v};
+  for (int k = 0; k < CAMERA; ++k) {
+    alignas(64) float t[LANES];
+    store(t, select(seen, all[k], zero));
+    for (int i = 0; i < count; ++i) out[k] += t[i];
+  }
 }
 
 inline void write_lanes(float* out, int stride, int count, const F& value, Mask keep) {
@@ -215,8 +245,9 @@ inline void write_lanes(float* out, int stride, int count, const F& value, Mask 
   for (int i = 0; i < count; ++i) out[i * stride] = t[i];
 }
 
-void project_backward(const Cloud& g, const Pinhole& c, int first, int last, const Lists& lists,
-                      const float* sums, CloudGradient out) {
+template <bool MOVES>
+void project_backward_for(const Cloud& g, const Pinhole& c, int first, int last, const Lists& lists,
+                          const float* sums, CloudGradient out, double* camera) {
   const int size = slot_size(g.channels), values = MOMENTS + g.channels + 1;
   for (int at = first; at < last; at += LANES) {
     const int count = last - at < LANES ? last - at : LANES;
@@ -234,12 +265,24 @@ void project_backward(const Cloud& g, const Pinhole& c, int first, int last, con
     const Projection s = projection(g, c, at, count);
     F m[MOMENTS], d_mean[3], d_quat[4], d_scale[3];
     for (int k = 0; k < MOMENTS; ++k) m[k] = load(t[k]);
-    projection_gradient(s, c, m, load(t[values - 1]), d_mean, d_quat, d_scale);
+    Steps steps;
+    projection_gradient(s, c, m, load(t[values - 1]), d_mean, d_quat, d_scale, steps);
     const Mask keep = F(0.f) < load(seen);
     for (int k = 0; k < 3; ++k) write_lanes(out.means + 3 * at + k, 3, count, d_mean[k], keep);
     for (int k = 0; k < 4; ++k) write_lanes(out.quats + 4 * at + k, 4, count, d_quat[k], keep);
     for (int k = 0; k < 3; ++k) write_lanes(out.scales + 3 * at + k, 3, count, d_scale[k], keep);
+    if (!MOVES) continue;
+    const float* mean = g.means + 3 * at;
+    camera_gradient(s, c, steps,
+                    {strided(mean, 3, count), strided(mean + 1, 3, count), strided(mean + 2, 3, count)},
+                    count, keep, camera);
   }
+}
+
+void project_backward(const Cloud& g, const Pinhole& c, int first, int last, const Lists& lists,
+                      const float* sums, CloudGradient out, double* camera) {
+  if (camera) return project_backward_for<true>(g, c, first, last, lists, sums, out, camera);
+  project_backward_for<false>(g, c, first, last, lists, sums, out, camera);
 }
 
 }  // namespace

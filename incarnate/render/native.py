@@ -1,7 +1,7 @@
 """Rendering by the compiled core, for float32 tensors on the CPU.
 
-Values and gradients are those of `incarnate.render.splat` and `raster`, save the camera's, which
-have none here. Pictures and gradients do not depend on the number of threads.
+Values and gradients are those of `incarnate.render.splat` and `raster`; of the intrinsics, only
+fx, fy, cx and cy have gradients. Pictures and gradients do not depend on the number of threads.
 """
 
 from typing import Any
@@ -16,20 +16,22 @@ from incarnate.render.raster import Fragments
 from incarnate.render.view import View
 from incarnate.scene import Gaussians, Mesh
 
+CAMERA = 16  # Rotation, translation, fx, fy, cx, cy.
+
 
 def splat(
     gaussians: Gaussians, camera: Camera, background: Float[Tensor, " c"] | None = None
 ) -> View:
     """The picture of a cloud. ValueError for other types, devices or more than 32 channels."""
     _check(camera.world_to_camera, "the camera")
-    if camera.world_to_camera.requires_grad or camera.intrinsics.requires_grad:
-        raise ValueError("the native splatter has no camera gradients; use backend='torch'")
     for name, tensor in [("means", gaussians.means), ("colors", gaussians.colors)]:
         _check(tensor, name)
     return View(
         *_Splat.apply(
             camera,
             background,
+            camera.world_to_camera,
+            camera.intrinsics,
             gaussians.means,
             gaussians.quats,
             gaussians.scales,
@@ -97,16 +99,16 @@ def _plain(tensor: Tensor) -> Tensor:
 class _Splat(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, camera: Camera, background: Tensor | None, *parameters: Tensor
+        ctx: Any, camera: Camera, background: Tensor | None, *inputs: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        cloud = [_plain(p) for p in parameters]
+        pose, intrinsics, *cloud = [_plain(p) for p in inputs]
         rgb = cloud[-1].new_empty(camera.height, camera.width, cloud[-1].shape[1])
         alpha, depth = rgb.new_empty(2, camera.height, camera.width)
         behind = None if background is None else _plain(background)
         ctx.frame = _native.splat(
             _native.Gaussians(*cloud),
-            _plain(camera.world_to_camera),
-            _plain(camera.intrinsics),
+            pose,
+            intrinsics,
             behind,
             rgb,
             alpha,
@@ -122,6 +124,8 @@ class _Splat(torch.autograd.Function):
         cloud, picture = saved[:5], saved[5:8]
         behind = saved[8] if ctx.has_background else None
         out = [torch.empty_like(p) for p in cloud]
+        moves = any(ctx.needs_input_grad[2:4])
+        d_camera = torch.empty(CAMERA, dtype=torch.float64) if moves else None
         _native.splat_backward(
             ctx.frame,
             _native.Gaussians(*cloud),
@@ -129,8 +133,17 @@ class _Splat(torch.autograd.Function):
             _native.Images(*picture),
             _native.Images(*[_plain(g) for g in gradients]),
             _native.Gradients(*out),
+            d_camera,
         )
         d_background = None
         if ctx.needs_input_grad[1]:
             d_background = ((1 - picture[1])[..., None] * gradients[0]).sum((0, 1))
-        return None, d_background, *out
+        d_pose, d_intrinsics = (None, None) if d_camera is None else _as_matrices(d_camera.float())
+        return None, d_background, d_pose, d_intrinsics, *out
+
+
+def _as_matrices(d_camera: Tensor) -> tuple[Tensor, Tensor]:
+    d_pose, d_intrinsics = d_camera.new_zeros(4, 4), d_camera.new_zeros(3, 3)
+    d_pose[:3, :3], d_pose[:3, 3] = d_camera[:9].view(3, 3), d_camera[9:12]
+    d_intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]] = d_camera[12:]
+    return d_pose, d_intrinsics
