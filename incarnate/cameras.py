@@ -13,18 +13,25 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A pinhole camera."""
+    """A pinhole camera, or an orthographic one."""
 
     world_to_camera: Float[Tensor, "4 4"]
     intrinsics: Float[Tensor, "3 3"]
     width: int
     height: int
+    orthographic: bool = False
+    """Rays run along z, not through the centre; fx and fy are pixels per metre, at any depth."""
 
     def project(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 2"]:
         """Pixel coordinates of world points."""
-        local = self.local(points)
-        flat = local @ self.intrinsics.T
+        flat = self.on_rays(self.local(points)) @ self.intrinsics.T
         return flat[..., :2] / flat[..., 2:]
+
+    def on_rays(self, local: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        """What intrinsics take to pixels, for points in camera axes: themselves, or (x, y, 1)."""
+        if not self.orthographic:
+            return local
+        return torch.cat([local[..., :2], torch.ones_like(local[..., 2:])], -1)
 
     def local(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         """World points in camera axes."""

@@ -53,33 +53,36 @@ struct Gaussians {
   }
 };
 
-Pinhole pinhole(const In2& world_to_camera, const In2& intrinsics, size_t width, size_t height) {
+Camera camera_of(const In2& world_to_camera, const In2& intrinsics, size_t width, size_t height,
+                 bool orthographic = false) {
   need(world_to_camera.shape(0) == 4 && world_to_camera.shape(1) == 4, "pose must be 4 x 4");
   need(intrinsics.shape(0) == 3 && intrinsics.shape(1) == 3, "intrinsics must be 3 x 3");
   need(width >= 1 && height >= 1 && width <= 65536 && height <= 65536,
        "pictures are 1 to 65536 pixels wide and high");
-  Pinhole c;
+  Camera c;
   const float *m = world_to_camera.data(), *k = intrinsics.data();
   for (int i = 0; i < 3; ++i) {
     for (int j = 0; j < 3; ++j) c.rotation[3 * i + j] = m[4 * i + j];
     c.translation[i] = m[4 * i + 3];
   }
   c.fx = k[0], c.cx = k[2], c.fy = k[4], c.cy = k[5];
-  c.width = int(width), c.height = int(height);
+  c.width = int(width), c.height = int(height), c.orthographic = orthographic;
   return c;
 }
 
 const float* pointer(const std::optional<In1>& a) { return a ? a->data() : nullptr; }
 
 Frame forward(const Gaussians& g, const In2& pose, const In2& intrinsics,
-              const std::optional<In1>& background, Out3 color, Out2 alpha, Out2 depth) {
+              bool orthographic, const std::optional<In1>& background, Out3 color, Out2 alpha,
+              Out2 depth) {
   const Cloud cloud = g.cloud();
   need(color.shape(2) == size_t(cloud.channels) && same(alpha, depth) &&
            color.shape(0) == alpha.shape(0) && color.shape(1) == alpha.shape(1),
        "the picture wants color (h w c), alpha (h w), depth (h w)");
   need(!background || background->shape(0) == size_t(cloud.channels),
        "the background wants one value per color channel");
-  const Pinhole camera = pinhole(pose, intrinsics, alpha.shape(1), alpha.shape(0));
+  const Camera camera =
+      camera_of(pose, intrinsics, alpha.shape(1), alpha.shape(0), orthographic);
   nb::gil_scoped_release release;
   return splat(cloud, camera, {color.data(), alpha.data(), depth.data(), pointer(background)});
 }
@@ -156,7 +159,7 @@ using Indices = nb::ndarray<const int64_t, nb::ndim<2>, nb::c_contig, nb::device
 using OutIndices = nb::ndarray<int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 void draw(const In2& vertices, const Indices& faces, const In2& pose, const In2& intrinsics,
-          OutIndices ids, Out3 barycentrics, Out2 depth) {
+          bool orthographic, OutIndices ids, Out3 barycentrics, Out2 depth) {
   need(vertices.shape(1) == 3 && faces.shape(1) == 3, "a mesh wants vertices (v 3), faces (f 3)");
   need(faces.shape(0) < (1u << 30) && vertices.shape(0) < (1u << 30), "too many faces");
   for (size_t i = 0; i < faces.size(); ++i)
@@ -164,7 +167,8 @@ void draw(const In2& vertices, const Indices& faces, const In2& pose, const In2&
   need(same(ids, depth) && barycentrics.shape(0) == depth.shape(0) &&
            barycentrics.shape(1) == depth.shape(1) && barycentrics.shape(2) == 3,
        "fragments want faces (h w), barycentrics (h w 3), depth (h w)");
-  const Pinhole camera = pinhole(pose, intrinsics, depth.shape(1), depth.shape(0));
+  const Camera camera =
+      camera_of(pose, intrinsics, depth.shape(1), depth.shape(0), orthographic);
   nb::gil_scoped_release release;
   rasterize({vertices.data(), faces.data()}, int(vertices.shape(0)), int(faces.shape(0)), camera,
             {ids.data(), barycentrics.data(), depth.data()});
@@ -460,7 +464,7 @@ void costume_exposed(const Costume& c, const In2& vertices, const In2& normals,
   Stage stage;
   stage.vertices = vertices.data(), stage.normals = normals.data(), stage.lit = nullptr;
   stage.lamp = light.view();
-  stage.camera = pinhole(pose, intrinsics, k * w, k * h);
+  stage.camera = camera_of(pose, intrinsics, k * w, k * h);
   stage.samples = int(k);
   stage.ids = samples.ids.data(), stage.barycentrics = samples.barycentrics.data();
   stage.depth = samples.depth.data(), stage.behind = behind.data();
@@ -521,8 +525,8 @@ NB_MODULE(_native, m) {
         new (self) Gradients{means, quats, scales, opacities, colors};
       });
   m.def("splat", &forward, nb::arg("gaussians"), nb::arg("world_to_camera"),
-        nb::arg("intrinsics"), nb::arg("background").none(), nb::arg("color"), nb::arg("alpha"),
-        nb::arg("depth"));
+        nb::arg("intrinsics"), nb::arg("orthographic"), nb::arg("background").none(),
+        nb::arg("color"), nb::arg("alpha"), nb::arg("depth"));
   m.def("splat_backward", &backward, nb::arg("frame"), nb::arg("gaussians"),
         nb::arg("background").none(), nb::arg("out"), nb::arg("gradient"), nb::arg("gradients"),
         nb::arg("camera").none());

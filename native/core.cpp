@@ -137,7 +137,7 @@ Frame::~Frame() {
   if (lock) spare = std::move(*this);
 }
 
-Frame splat(const Cloud& cloud, const Pinhole& camera, const Picture& out) {
+Frame splat(const Cloud& cloud, const Camera& camera, const Picture& out) {
   Frame f;
   f.camera = camera;
   f.channels = cloud.channels;
@@ -201,7 +201,7 @@ void ssim_backward(const Pair& pair, const float* slopes, float scale, float* ou
   });
 }
 
-void rasterize(const Faces& faces, int vertices, int count, const Pinhole& camera,
+void rasterize(const Faces& faces, int vertices, int count, const Camera& camera,
                const Hits& out) {
   const Kernels& k = kernels();
   thread_local std::vector<Local> local;  // Kept: fresh pages cost as much as the triangles.
@@ -232,7 +232,8 @@ void rasterize(const Faces& faces, int vertices, int count, const Pinhole& camer
   std::vector<uint32_t> order(starts[tiles]), next(starts.begin(), starts.end() - 1);
   each([&](int at, int tile) { order[next[tile]++] = uint32_t(at); });
   const Corners corners = {all, order.data(),  starts.data(),
-                           camera.width,     camera.height, tiles_x};
+                           camera.width,     camera.height, tiles_x,
+                           faces,            camera.orthographic ? points : nullptr};
   parallel(tiles, [&](int tile) { k.draw_tile(corners, tile, out); });
 }
 

@@ -17,7 +17,7 @@ struct Buffers {
 
 // Everything backward needs from forward, besides the picture.
 struct Frame : Buffers {
-  Pinhole camera;
+  Camera camera;
   int channels;
   Frame();
   Frame(Frame&&) = default;
@@ -25,7 +25,7 @@ struct Frame : Buffers {
   Lists lists() const;
 };
 
-Frame splat(const Cloud& cloud, const Pinhole& camera, const Picture& out);
+Frame splat(const Cloud& cloud, const Camera& camera, const Picture& out);
 // `camera` (CAMERA) may be null.
 void splat_backward(const Frame& frame, const Cloud& cloud, const PictureGradient& gradient,
                     CloudGradient out, double* camera);
@@ -35,7 +35,7 @@ double ssim(const Pair& pair, float* slopes);
 // The gradient of `scale` times the sum of similarities, by a.
 void ssim_backward(const Pair& pair, const float* slopes, float scale, float* out);
 
-void rasterize(const Faces& faces, int vertices, int count, const Pinhole& camera, const Hits& out);
+void rasterize(const Faces& faces, int vertices, int count, const Camera& camera, const Hits& out);
 
 // Skinning matrices (count, 4, 4), rest to posed; parents (-1 for a root) precede their children.
 void bones(const int32_t* parents, const float* joints, const float* pose, const float* transl,

@@ -6,12 +6,13 @@
 constexpr int TILE = 32;
 constexpr int MAX_FEATURES = 33;  // Colours and depth.
 constexpr int MOMENTS = 6;        // s, s dx, s dy, s dx dx, s dx dy, s dy dy.
-constexpr int CAMERA = 16;        // A pinhole's numbers: rotation, translation, fx, fy, cx, cy.
+constexpr int CAMERA = 16;        // A camera's numbers: rotation, translation, fx, fy, cx, cy.
 
-struct Pinhole {
+struct Camera {
   float rotation[9], translation[3];  // World to camera.
   float fx, fy, cx, cy;
   int width, height;
+  bool orthographic;  // Then fx and fy are pixels per metre.
 };
 
 struct Cloud {
@@ -80,6 +81,8 @@ struct Corners {
   const Triangle* triangles;
   const uint32_t *order, *starts;  // Triangles of every tile, tile after tile, in order of faces.
   int width, height, tiles_x;
+  Faces own;
+  const Local* parallel;  // The vertices, under an orthographic camera; else null.
 };
 
 struct Hits {
@@ -164,7 +167,7 @@ struct Stage {
   const float *vertices, *normals;
   float* lit;  // (num_vertices, 4): diffuse light and highlight.
   Lamp lamp;
-  Pinhole camera;  // Of the samples: `samples` by `samples` a pixel.
+  Camera camera;  // Of the samples: `samples` by `samples` a pixel.
   int samples;
   const int64_t* ids;
   const float *barycentrics, *depth;
@@ -179,18 +182,18 @@ struct Exposure {
 };
 
 struct Kernels {
-  void (*project)(const Cloud&, const Pinhole&, int first, int last, Splat*, float* features);
+  void (*project)(const Cloud&, const Camera&, int first, int last, Splat*, float* features);
   // Adds what these Gaussians owe to the camera's (CAMERA) numbers, unless that is null.
-  void (*project_backward)(const Cloud&, const Pinhole&, int first, int last, const Lists&,
+  void (*project_backward)(const Cloud&, const Camera&, int first, int last, const Lists&,
                            const float* sums, CloudGradient, double* camera);
   void (*blend)(const Lists&, int tile, const Picture&);
   void (*blend_backward)(const Lists&, int tile, const PictureGradient&, float* sums);
   double (*ssim_row)(const Pair&, int y, float* slopes, float* rows, int pitch);
   void (*ssim_row_backward)(const Pair&, int y, const float* slopes, float scale, float* out,
                             float* rows, int pitch);
-  void (*localize)(const Faces&, const Pinhole&, int first, int last, Local*);
+  void (*localize)(const Faces&, const Camera&, int first, int last, Local*);
   // Returns how many of these faces may be seen: only they are written.
-  int (*set_up)(const Faces&, const Local*, const Pinhole&, int first, int last, Triangle*);
+  int (*set_up)(const Faces&, const Local*, const Camera&, int first, int last, Triangle*);
   void (*draw_tile)(const Corners&, int tile, const Hits&);
   void (*turn)(const float* bones, int count, float* quats);
   void (*skin)(const Skin&, const Stance&, int first, int last, float* vertices);

@@ -1,6 +1,7 @@
 // Triangles under a z-buffer. A ray (x, y, 1) meets the plane of p0 p1 p2 where its barycentrics are
 // proportional to edge_i = (p_j x p_k) . ray; this needs no clipping and is exact in perspective
 // (Olano and Greer 1997). Neighbours see the same numbers with opposite signs: no gaps between them.
+// Under an orthographic camera the p are (x, y, 1), and z is a sum weighed by barycentrics.
 
 namespace {
 
@@ -13,14 +14,14 @@ inline void cross(const double* a, const double* b, double* out) {
 inline double dot3(const double* a, const double* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
 // Camera axes and where they fall in the picture, of each vertex once.
-void localize(const Faces& s, const Pinhole& c, int first, int last, Local* out) {
+void localize(const Faces& s, const Camera& c, int first, int last, Local* out) {
   for (int i = first; i < last; ++i) {
     const float* v = s.vertices + 3 * size_t(i);
     Local& p = out[i];
     for (int k = 0; k < 3; ++k)
       p.at[k] = double(c.rotation[3 * k]) * v[0] + double(c.rotation[3 * k + 1]) * v[1] +
                 double(c.rotation[3 * k + 2]) * v[2] + c.translation[k];
-    const double by = p.at[2] >= NEAR ? 1 / p.at[2] : 0;
+    const double by = c.orthographic ? 1 : p.at[2] >= NEAR ? 1 / p.at[2] : 0;
     p.x = c.fx * p.at[0] * by + c.cx, p.y = c.fy * p.at[1] * by + c.cy;
   }
 }
@@ -30,7 +31,7 @@ inline bool has_center(double low, double high) {
   return __builtin_floor(high - 0.49) >= __builtin_ceil(low - 0.51);
 }
 
-inline void triangle_box(const Pinhole& c, const Local* const p[3], Triangle& t) {
+inline void triangle_box(const Camera& c, const Local* const p[3], Triangle& t) {
   double low[2] = {1e30, 1e30}, high[2] = {-1e30, -1e30};
   int in_front = 0;
   for (int i = 0; i < 3; ++i) {
@@ -53,7 +54,7 @@ inline void triangle_box(const Pinhole& c, const Local* const p[3], Triangle& t)
   if (t.left == t.right || t.top == t.bottom) t.left = t.right = t.top = t.bottom = 0;
 }
 
-int set_up(const Faces& s, const Local* local, const Pinhole& c, int first, int last,
+int set_up(const Faces& s, const Local* local, const Camera& c, int first, int last,
            Triangle* triangles) {
   const double by_x = 1 / double(c.fx), by_y = 1 / double(c.fy);
   int kept = 0;
@@ -65,11 +66,16 @@ int set_up(const Faces& s, const Local* local, const Pinhole& c, int first, int 
     for (int i = 0; i < 3; ++i) p[i] = local + s.faces[3 * size_t(f) + i];
     triangle_box(c, p, t);
     if (t.left == t.right) continue;
-    double n[3][3];
-    cross(p[1]->at, p[2]->at, n[0]);
-    cross(p[2]->at, p[0]->at, n[1]);
-    cross(p[0]->at, p[1]->at, n[2]);
-    const double det = dot3(p[0]->at, n[0]);
+    double n[3][3], flat[3][3];
+    const double* at[3];
+    for (int i = 0; i < 3; ++i) {
+      flat[i][0] = p[i]->at[0], flat[i][1] = p[i]->at[1], flat[i][2] = 1;
+      at[i] = c.orthographic ? flat[i] : p[i]->at;
+    }
+    cross(at[1], at[2], n[0]);
+    cross(at[2], at[0], n[1]);
+    cross(at[0], at[1], n[2]);
+    const double det = dot3(at[0], n[0]);
     const double sign = det < 0 ? -1 : 1;
     t.volume = sign * det;
     if (!(t.volume > 0)) continue;
@@ -85,10 +91,14 @@ int set_up(const Faces& s, const Local* local, const Pinhole& c, int first, int 
 
 // Edge functions of a triangle relative to the corner of a tile.
 struct Edges {
-  float x[3], y[3], at_corner[3], per_volume;
+  float x[3], y[3], at_corner[3], per_volume, z[3];
 };
-inline Edges edges(const Triangle& t, Corner c) {
+template <bool PARALLEL>
+inline Edges edges(const Corners& s, const Triangle& t, Corner c) {
   Edges e;
+  if (PARALLEL)
+    for (int i = 0; i < 3; ++i)
+      e.z[i] = float(s.parallel[s.own.faces[3 * size_t(t.face) + i]].at[2]);
   for (int i = 0; i < 3; ++i) {
     e.x[i] = float(t.edge[i][0]), e.y[i] = float(t.edge[i][1]);
     e.at_corner[i] = float(t.edge[i][0] * c.x + t.edge[i][1] * c.y + t.edge[i][2]);
@@ -108,7 +118,8 @@ inline void blank(const Hits& out, size_t at, int count) {
   for (int i = 0; i < 3 * count; ++i) out.barycentrics[3 * at + i] = 0;
 }
 
-void draw_tile(const Corners& s, int tile, const Hits& out) {
+template <bool PARALLEL>
+void draw_tile_for(const Corners& s, int tile, const Hits& out) {
   const Lists grid = {nullptr, nullptr, nullptr, nullptr, nullptr, 0, s.width, s.height, s.tiles_x};
   const Corner c = corner(grid, tile);
   if (s.starts[tile] == s.starts[tile + 1]) {
@@ -123,14 +134,19 @@ void draw_tile(const Corners& s, int tile, const Hits& out) {
   const F zero(0.f), limit(1.f / NEAR);
   for (uint32_t k = s.starts[tile]; k < s.starts[tile + 1]; ++k) {
     const Triangle& t = s.triangles[s.order[k]];
-    const Edges e = edges(t, c);
+    const Edges e = edges<PARALLEL>(s, t, c);
     uint64_t todo = covered(t.left, t.right, t.top, t.bottom, c.x / 4, c.y / 4);
     for (; todo; todo &= todo - 1) {
       const int b = __builtin_ctzll(todo);
       const F x = load(CENTERS.x[b % 8]), y = load(CENTERS.y[b / 8]);
       F w[3];
       for (int i = 0; i < 3; ++i) w[i] = F(e.x[i]) * x + F(e.y[i]) * y + F(e.at_corner[i]);
-      const F slope = (w[0] + w[1] + w[2]) * F(e.per_volume), before = load(nearest + b * LANES);
+      F slope = (w[0] + w[1] + w[2]) * F(e.per_volume);
+      if (PARALLEL) {
+        const F z = w[0] * F(e.z[0]) + w[1] * F(e.z[1]) + w[2] * F(e.z[2]);
+        slope = slope / (z * F(e.per_volume));
+      }
+      const F before = load(nearest + b * LANES);
       const Mask hit = (zero <= w[0]) & (zero <= w[1]) & (zero <= w[2]) & (before < slope) &
                        (slope <= limit);
       store(nearest + b * LANES, select(hit, slope, before));
@@ -143,14 +159,20 @@ void draw_tile(const Corners& s, int tile, const Hits& out) {
   each_pixel(grid, c, [&](int b, int lane, size_t at) {
     const int32_t id = ids[b * LANES + lane];
     if (id < 0) return blank(out, at, 1);
-    if (id != last) e = edges(s.triangles[id], c), last = id;
+    if (id != last) e = edges<PARALLEL>(s, s.triangles[id], c), last = id;
     const float x = CENTERS.x[b % 8][lane], y = CENTERS.y[b / 8][lane];
     float w[3], sum = 0;
     for (int i = 0; i < 3; ++i) sum += w[i] = e.x[i] * x + e.y[i] * y + e.at_corner[i];
     out.faces[at] = s.triangles[id].face;
     for (int i = 0; i < 3; ++i) out.barycentrics[3 * at + i] = w[i] / sum;
-    out.depth[at] = float(s.triangles[id].volume) / sum;
+    out.depth[at] = PARALLEL ? (w[0] * e.z[0] + w[1] * e.z[1] + w[2] * e.z[2]) / sum
+                             : float(s.triangles[id].volume) / sum;
   });
+}
+
+void draw_tile(const Corners& s, int tile, const Hits& out) {
+  if (s.parallel) return draw_tile_for<true>(s, tile, out);
+  draw_tile_for<false>(s, tile, out);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ struct Projection {
   F cov[3], det;
 };
 
-inline V3 camera_row(const Pinhole& c, int i) {
+inline V3 camera_row(const Camera& c, int i) {
   return {F(c.rotation[3 * i]), F(c.rotation[3 * i + 1]), F(c.rotation[3 * i + 2])};
 }
 
@@ -35,7 +35,7 @@ inline void rotate(Projection& s) {
   s.axes[2] = {two * (x * z + w * y), two * (y * z - w * x), one - two * (x * x + y * y)};
 }
 
-inline Projection projection(const Cloud& g, const Pinhole& c, int first, int count) {
+inline Projection projection(const Cloud& g, const Camera& c, int first, int count) {
   Projection s;
   V3 mean;
   F* mean_parts[3] = {&mean.x, &mean.y, &mean.z};
@@ -54,7 +54,7 @@ inline Projection projection(const Cloud& g, const Pinhole& c, int first, int co
   const V3 w[3] = {camera_row(c, 0), camera_row(c, 1), camera_row(c, 2)};
   s.local = {dot(w[0], mean) + F(c.translation[0]), dot(w[1], mean) + F(c.translation[1]),
              dot(w[2], mean) + F(c.translation[2])};
-  s.inverse_z = F(1.f) / s.local.z;
+  s.inverse_z = c.orthographic ? F(1.f) : F(1.f) / s.local.z;
   const F u = s.local.x * s.inverse_z, v = s.local.y * s.inverse_z;
   const float spare_x = 0.15f * c.width / c.fx, spare_y = 0.15f * c.height / c.fy;
   const F u0(-c.cx / c.fx - spare_x), u1((c.width - c.cx) / c.fx + spare_x);
@@ -63,6 +63,10 @@ inline Projection projection(const Cloud& g, const Pinhole& c, int first, int co
   s.v = lower(upper(v, v0), v1);
   s.free_u = (u0 <= u) & (u <= u1);
   s.free_v = (v0 <= v) & (v <= v1);
+  if (c.orthographic) {  // As if at z = 1 on the axis, whatever the depth.
+    s.u = s.v = F(0.f);
+    s.free_u = s.free_v = F(0.f) < F(0.f);
+  }
   s.p[0] = (F(c.fx) * s.inverse_z) * (w[0] + (-s.u) * w[2]);
   s.p[1] = (F(c.fy) * s.inverse_z) * (w[1] + (-s.v) * w[2]);
   for (int i = 0; i < 2; ++i)
@@ -98,7 +102,7 @@ struct Lanes {
   alignas(64) float t[COUNT][LANES];
 };
 
-inline void fill(const Projection& s, const Pinhole& c, const F& opacity, Lanes& out) {
+inline void fill(const Projection& s, const Camera& c, const F& opacity, Lanes& out) {
   const F inverse = F(-LOG2E) / s.det, one(1.f), zero(0.f);
   store(out.t[Lanes::X], F(c.fx) * s.local.x * s.inverse_z + F(c.cx));
   store(out.t[Lanes::Y], F(c.fy) * s.local.y * s.inverse_z + F(c.cy));
@@ -120,7 +124,7 @@ inline void fill(const Projection& s, const Pinhole& c, const F& opacity, Lanes&
   store(out.t[Lanes::SEEN], select(seen, one, zero));
 }
 
-void project(const Cloud& g, const Pinhole& c, int first, int last, Splat* splats,
+void project(const Cloud& g, const Camera& c, int first, int last, Splat* splats,
              float* features) {
   for (int at = first; at < last; at += LANES) {
     const int count = last - at < LANES ? last - at : LANES;
@@ -184,7 +188,7 @@ struct Steps {
 };
 
 // m: moments and depth gradient of sixteen Gaussians -> gradients d: means, quats, scales.
-[[gnu::always_inline]] inline void projection_gradient(const Projection& s, const Pinhole& c, const F* m, const F& d_depth,
+[[gnu::always_inline]] inline void projection_gradient(const Projection& s, const Camera& c, const F* m, const F& d_depth,
                                 F* d_mean, F* d_quat, F* d_scale, Steps& steps) {
   const F inverse = F(1.f) / s.det;
   const F xa = s.cov[2] * inverse, xb = -s.cov[1] * inverse, xc = s.cov[0] * inverse;
@@ -210,20 +214,22 @@ struct Steps {
                         d_u * s.local.x + d_v * s.local.y + fx * s.local.x * d_x +
                         fy * s.local.y * d_y;
   const F x = s.inverse_z * (d_u + fx * d_x), y = s.inverse_z * (d_v + fy * d_y);
-  const F z = d_depth - s.inverse_z * s.inverse_z * d_inverse_z;
+  const F recedes(c.orthographic ? 0.f : 1.f);  // No branch: that would change what is fused.
+  const F z = d_depth - s.inverse_z * s.inverse_z * recedes * d_inverse_z;
   const V3 d = x * w[0] + y * w[1] + z * w[2];
   d_mean[0] = d.x, d_mean[1] = d.y, d_mean[2] = d.z;
   steps = {{x, y, z}, {d_p[0], d_p[1]}, d_x, d_y};
 }
 
 // Adds to `out` what the `count` first lanes owe to the camera, where `seen`.
-inline void camera_gradient(const Projection& s, const Pinhole& c, const Steps& d, const V3& mean,
+inline void camera_gradient(const Projection& s, const Camera& c, const Steps& d, const V3& mean,
                             int count, Mask seen, double* out) {
   const V3 w2 = camera_row(c, 2), rows[2] = {d.p[0], d.p[1]};
   const F by_x = F(c.fx) * s.inverse_z, by_y = F(c.fy) * s.inverse_z, zero(0.f);
   // A clamped tangent follows the picture's edge, (edge - c) / f.
-  const F held_u = select(s.free_u, zero, -s.inverse_z * dot(rows[0], w2));
-  const F held_v = select(s.free_v, zero, -s.inverse_z * dot(rows[1], w2));
+  const F steep(c.orthographic ? 0.f : -1.f);
+  const F held_u = select(s.free_u, zero, steep * s.inverse_z * dot(rows[0], w2));
+  const F held_v = select(s.free_v, zero, steep * s.inverse_z * dot(rows[1], w2));
   const V3 r[3] = {d.local.x * mean + by_x * rows[0], d.local.y * mean + by_y * rows[1],
                    d.local.z * mean + (-by_x * s.u) * rows[0] + (-by_y * s.v) * rows[1]};
   const F all[CAMERA] = {
@@ -246,7 +252,7 @@ inline void write_lanes(float* out, int stride, int count, const F& value, Mask 
 }
 
 template <bool MOVES>
-void project_backward_for(const Cloud& g, const Pinhole& c, int first, int last, const Lists& lists,
+void project_backward_for(const Cloud& g, const Camera& c, int first, int last, const Lists& lists,
                           const float* sums, CloudGradient out, double* camera) {
   const int size = slot_size(g.channels), values = MOMENTS + g.channels + 1;
   for (int at = first; at < last; at += LANES) {
@@ -279,7 +285,7 @@ void project_backward_for(const Cloud& g, const Pinhole& c, int first, int last,
   }
 }
 
-void project_backward(const Cloud& g, const Pinhole& c, int first, int last, const Lists& lists,
+void project_backward(const Cloud& g, const Camera& c, int first, int last, const Lists& lists,
                       const float* sums, CloudGradient out, double* camera) {
   if (camera) return project_backward_for<true>(g, c, first, last, lists, sums, out, camera);
   project_backward_for<false>(g, c, first, last, lists, sums, out, camera);

@@ -27,6 +27,7 @@ def splat(
         camera.height,
         near_plane=NEAR,
         eps2d=BLUR,
+        camera_model="ortho" if camera.orthographic else "pinhole",
         render_mode="RGB+D",
     )
     rgb, alpha, depth = pictures[0, ..., :-1], alphas[0, ..., 0], pictures[0, ..., -1]

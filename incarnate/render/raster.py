@@ -2,8 +2,9 @@
 
 A ray d = (x, y, 1) in camera axes meets the plane of p0 p1 p2 where its barycentrics are
 proportional to (pj x pk) . d, and their sum is the volume p0 . (p1 x p2) over depth: exact in
-perspective, without clipping (Olano and Greer 1997). Both sides of a triangle are drawn; of equal
-depths the first wins.
+perspective, without clipping (Olano and Greer 1997). An orthographic camera takes p to (x, y, 1):
+depth is then a sum weighed by barycentrics. Both sides of a triangle are drawn; of equal depths the
+first wins.
 """
 
 from dataclasses import dataclass
@@ -36,17 +37,20 @@ def rasterize(mesh: Mesh, camera: Camera) -> Fragments:
         pose = camera.world_to_camera.double()
         local = mesh.vertices.double() @ pose[:3, :3].T + pose[:3, 3]
         corners = local[mesh.faces]
-        a, b, c = corners.unbind(1)
+        a, b, c = camera.on_rays(corners).unbind(1)
         edges = torch.stack([b.cross(c, dim=-1), c.cross(a, dim=-1), a.cross(b, dim=-1)], 1)
         volume = (a * edges[:, 0]).sum(-1)
         weights = torch.einsum("fik,hwk->hwfi", edges, _rays(camera))
         weights = weights / torch.where(volume == 0, 1, volume)[:, None]
-        slope = weights.sum(-1)  # 1 / z
+        if camera.orthographic:
+            slope = 1 / torch.einsum("hwfi,fi->hwf", weights, corners[..., 2])
+        else:
+            slope = weights.sum(-1)  # 1 / z
         hit = (weights >= 0).all(-1) & (slope > 0) & (slope <= 1 / NEAR) & (volume != 0)
         nearest, ids = torch.where(hit, slope, 0).max(-1)
         own = weights.gather(2, ids[..., None, None].expand(-1, -1, 1, 3))[:, :, 0]
         seen = nearest > 0
-        barycentrics = torch.where(seen[..., None], own / nearest[..., None], 0)
+        barycentrics = torch.where(seen[..., None], own / own.sum(-1, keepdim=True), 0)
         return Fragments(
             torch.where(seen, ids, -1),
             barycentrics.to(mesh.vertices),

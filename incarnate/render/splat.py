@@ -75,7 +75,15 @@ def footprints(gaussians: Gaussians, camera: Camera) -> Float[Tensor, "n 2 2"]:
 
     Meaningless for Gaussians at or behind the camera.
     """
-    local = camera.local(gaussians.means)
+    jacobian = _jacobians(camera.local(gaussians.means), camera) @ camera.world_to_camera[:3, :3]
+    half = jacobian @ _matrices(gaussians.quats) * gaussians.scales[:, None]
+    return half @ half.mT + BLUR * torch.eye(2).to(half)
+
+
+def _jacobians(local: Float[Tensor, "n 3"], camera: Camera) -> Float[Tensor, "#n 2 3"]:
+    """Pixels per metre, by camera axes."""
+    if camera.orthographic:
+        return camera.intrinsics[None, :2] * local.new_tensor([1, 1, 0])
     fx, fy = camera.intrinsics[0, 0], camera.intrinsics[1, 1]
     cx, cy = camera.intrinsics[0, 2], camera.intrinsics[1, 2]
     spare_x, spare_y = MARGIN * camera.width / fx, MARGIN * camera.height / fy
@@ -85,9 +93,7 @@ def footprints(gaussians: Gaussians, camera: Camera) -> Float[Tensor, "n 2 2"]:
     zero = torch.zeros_like(z)
     across = torch.stack([fx / z, zero, -fx * u / z], -1)
     along = torch.stack([zero, fy / z, -fy * v / z], -1)
-    jacobian = torch.stack([across, along], -2) @ camera.world_to_camera[:3, :3]
-    half = jacobian @ _matrices(gaussians.quats) * gaussians.scales[:, None]
-    return half @ half.mT + BLUR * torch.eye(2).to(half)
+    return torch.stack([across, along], -2)
 
 
 def _matrices(quats: Float[Tensor, "n 4"]) -> Float[Tensor, "n 3 3"]:
