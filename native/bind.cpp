@@ -74,17 +74,19 @@ const float* pointer(const std::optional<In1>& a) { return a ? a->data() : nullp
 
 Frame forward(const Gaussians& g, const In2& pose, const In2& intrinsics,
               bool orthographic, const std::optional<In1>& background, Out3 color, Out2 alpha,
-              Out2 depth) {
+              Out2 depth, std::optional<Out2> median) {
   const Cloud cloud = g.cloud();
   need(color.shape(2) == size_t(cloud.channels) && same(alpha, depth) &&
            color.shape(0) == alpha.shape(0) && color.shape(1) == alpha.shape(1),
        "the picture wants color (h w c), alpha (h w), depth (h w)");
   need(!background || background->shape(0) == size_t(cloud.channels),
        "the background wants one value per color channel");
+  need(!median || same(*median, alpha), "the median depth wants (h w)");
   const Camera camera =
       camera_of(pose, intrinsics, alpha.shape(1), alpha.shape(0), orthographic);
+  float* const half = median ? median->data() : nullptr;
   nb::gil_scoped_release release;
-  return splat(cloud, camera, {color.data(), alpha.data(), depth.data(), pointer(background)});
+  return splat(cloud, camera, {color.data(), alpha.data(), depth.data(), pointer(background), half});
 }
 
 struct Images {
@@ -526,7 +528,7 @@ NB_MODULE(_native, m) {
       });
   m.def("splat", &forward, nb::arg("gaussians"), nb::arg("world_to_camera"),
         nb::arg("intrinsics"), nb::arg("orthographic"), nb::arg("background").none(),
-        nb::arg("color"), nb::arg("alpha"), nb::arg("depth"));
+        nb::arg("color"), nb::arg("alpha"), nb::arg("depth"), nb::arg("median").none() = nb::none());
   m.def("splat_backward", &backward, nb::arg("frame"), nb::arg("gaussians"),
         nb::arg("background").none(), nb::arg("out"), nb::arg("gradient"), nb::arg("gradients"),
         nb::arg("camera").none());

@@ -127,12 +127,13 @@ inline void prefetch(const Lists& s, uint32_t e, uint32_t end, int features) {
   __builtin_prefetch(s.features + size_t(id) * features);
 }
 
-template <int FIXED>
+template <int FIXED, bool MEDIAN = false>
 void blend_tile(const Lists& s, int tile, const Picture& out) {
   const int n = FIXED ? FIXED : s.channels + 1;
   const Corner c = corner(s, tile);
   alignas(64) float planes[BLOCKS * LANES * (1 + (FIXED ? FIXED : MAX_FEATURES))];
   const int block_size = LANES * (1 + n);
+  alignas(64) float medians[MEDIAN ? BLOCKS * LANES : 1] = {};
   std::memset(planes, 0, sizeof(float) * BLOCKS * block_size);
   each_pixel(s, c, [&](int b, int lane, size_t) { planes[b * block_size + lane] = 1.f; });
   uint64_t alive = inside(s, c);
@@ -153,10 +154,16 @@ void blend_tile(const Lists& s, int tile, const Picture& out) {
         float* sum = plane + LANES * (1 + k);
         store(sum, load(sum) + weight * F(feature[k]));
       }
+      if (MEDIAN) {  // A pixel that stopped keeps a negative transmittance: not at this splat.
+        float* median = medians + b * LANES;
+        const Mask crosses = (F(0.5f) < before) & (F(0.f) < weight) & (load(plane) <= F(0.5f));
+        store(median, select(crosses, F(feature[n - 1]), load(median)));
+      }
       if (dead) alive &= ~(1ull << b);
     }
   }
   each_pixel(s, c, [&](int b, int lane, size_t at) {
+    if (MEDIAN) out.median[at] = medians[b * LANES + lane];
     const float* plane = planes + b * block_size + lane;
     const float t = plane[0] < 0 ? -plane[0] : plane[0];
     for (int k = 0; k < n - 1; ++k)
@@ -247,6 +254,8 @@ void blend_tile_backward(const Lists& s, int tile, const PictureGradient& d, flo
 }
 
 void blend(const Lists& s, int tile, const Picture& out) {
+  if (out.median) return s.channels == 3 ? blend_tile<4, true>(s, tile, out)
+                                         : blend_tile<0, true>(s, tile, out);
   switch (s.channels) {
     case 1: return blend_tile<2>(s, tile, out);
     case 3: return blend_tile<4>(s, tile, out);

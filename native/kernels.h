@@ -44,6 +44,7 @@ struct Lists {
 struct Picture {
   float *color, *alpha, *depth;
   const float* background;  // (channels), or null for black.
+  float* median;  // Depth at which transmittance falls to a half, 0 where it does not; or null.
 };
 
 struct PictureGradient {

@@ -7,20 +7,32 @@ from torch import Tensor
 
 from incarnate.cameras import Camera
 from incarnate.render.splat import BLUR, NEAR
-from incarnate.render.view import View
+from incarnate.render.view import Cloud, View
 from incarnate.scene import Gaussians
 
 
 def splat(
     gaussians: Gaussians, camera: Camera, background: Float[Tensor, " c"] | None = None
 ) -> View:
+    """The picture of a scene."""
+    return draw(Cloud.of(gaussians), camera, background)
+
+
+def draw(
+    cloud: Cloud,
+    camera: Camera,
+    background: Float[Tensor, " c"] | None = None,
+    median: bool = False,
+) -> View:
     """The picture of a cloud; colors are drawn as they are, as features."""
+    if median:
+        raise ValueError("gsplat has no median depth of Gaussians; use 'native' or 'torch'")
     pictures, alphas, _ = rasterization(  # pyright: ignore
-        gaussians.means,
-        torch.nn.functional.normalize(gaussians.quats, dim=-1),
-        gaussians.scales,
-        gaussians.opacities,
-        gaussians.colors,
+        cloud.means,
+        torch.nn.functional.normalize(cloud.quats, dim=-1),
+        cloud.scales,
+        cloud.opacities,
+        cloud.colors,
         camera.world_to_camera[None],
         camera.intrinsics[None],
         camera.width,

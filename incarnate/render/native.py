@@ -13,7 +13,7 @@ from torch import Tensor
 from incarnate import _native
 from incarnate.cameras import Camera
 from incarnate.render.raster import Fragments
-from incarnate.render.view import View
+from incarnate.render.view import Cloud, View
 from incarnate.scene import Gaussians, Mesh
 
 CAMERA = 16  # Rotation, translation, fx, fy, cx, cy.
@@ -22,23 +22,34 @@ CAMERA = 16  # Rotation, translation, fx, fy, cx, cy.
 def splat(
     gaussians: Gaussians, camera: Camera, background: Float[Tensor, " c"] | None = None
 ) -> View:
-    """The picture of a cloud. ValueError for other types, devices or more than 32 channels."""
+    """The picture of a scene. ValueError for other types, devices or more than 32 channels."""
+    return draw(Cloud.of(gaussians), camera, background)
+
+
+def draw(
+    cloud: Cloud,
+    camera: Camera,
+    background: Float[Tensor, " c"] | None = None,
+    median: bool = False,
+) -> View:
+    """The picture of a cloud, with its median depth if asked for (which has no gradient)."""
     _check(camera.world_to_camera, "the camera")
-    for name, tensor in [("means", gaussians.means), ("colors", gaussians.colors)]:
+    for name, tensor in [("means", cloud.means), ("colors", cloud.colors)]:
         _check(tensor, name)
-    return View(
-        *_Splat.apply(
-            camera,
-            background,
-            camera.world_to_camera,
-            camera.intrinsics,
-            gaussians.means,
-            gaussians.quats,
-            gaussians.scales,
-            gaussians.opacities,
-            gaussians.colors,
-        )
+    half = cloud.means.new_empty(camera.height, camera.width) if median else None
+    rgb, alpha, depth = _Splat.apply(
+        camera,
+        half,
+        background,
+        camera.world_to_camera,
+        camera.intrinsics,
+        cloud.means,
+        cloud.quats,
+        cloud.scales,
+        cloud.opacities,
+        cloud.colors,
     )
+    return View(rgb, alpha, depth, half)
 
 
 def picture(
@@ -101,8 +112,9 @@ def _plain(tensor: Tensor) -> Tensor:
 class _Splat(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, camera: Camera, background: Tensor | None, *inputs: Tensor
+        ctx: Any, camera: Camera, half: Tensor | None, background: Tensor | None, *inputs: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """`half` is filled with the median depth."""
         pose, intrinsics, *cloud = [_plain(p) for p in inputs]
         rgb = cloud[-1].new_empty(camera.height, camera.width, cloud[-1].shape[1])
         alpha, depth = rgb.new_empty(2, camera.height, camera.width)
@@ -116,6 +128,7 @@ class _Splat(torch.autograd.Function):
             rgb,
             alpha,
             depth,
+            half,
         )
         ctx.has_background = background is not None
         ctx.save_for_backward(*cloud, rgb, alpha, depth, *([] if behind is None else [behind]))
@@ -127,7 +140,7 @@ class _Splat(torch.autograd.Function):
         cloud, picture = saved[:5], saved[5:8]
         behind = saved[8] if ctx.has_background else None
         out = [torch.empty_like(p) for p in cloud]
-        moves = any(ctx.needs_input_grad[2:4])
+        moves = any(ctx.needs_input_grad[3:5])
         d_camera = torch.empty(CAMERA, dtype=torch.float64) if moves else None
         _native.splat_backward(
             ctx.frame,
@@ -139,10 +152,10 @@ class _Splat(torch.autograd.Function):
             d_camera,
         )
         d_background = None
-        if ctx.needs_input_grad[1]:
+        if ctx.needs_input_grad[2]:
             d_background = ((1 - picture[1])[..., None] * gradients[0]).sum((0, 1))
         d_pose, d_intrinsics = (None, None) if d_camera is None else _as_matrices(d_camera.float())
-        return None, d_background, d_pose, d_intrinsics, *out
+        return None, None, d_background, d_pose, d_intrinsics, *out
 
 
 def _as_matrices(d_camera: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from incarnate.cameras import Camera
-from incarnate.render.view import View
+from incarnate.render.view import Cloud, View
 from incarnate.scene import Gaussians
 
 NEAR = 0.01  # Metres; nothing nearer is drawn.
@@ -24,27 +24,45 @@ MARGIN = 0.15  # Share of the picture, on each side, beyond which the perspectiv
 def splat(
     gaussians: Gaussians, camera: Camera, background: Float[Tensor, " c"] | None = None
 ) -> View:
-    """The picture of a cloud; memory grows with Gaussians times pixels."""
-    shown = _sorted(gaussians, camera)
-    weights = _weights(_alphas(shown, camera))
+    """The picture of a scene; memory grows with Gaussians times pixels."""
+    return draw(Cloud.of(gaussians), camera, background)
+
+
+def draw(
+    cloud: Cloud,
+    camera: Camera,
+    background: Float[Tensor, " c"] | None = None,
+    median: bool = False,
+) -> View:
+    """The picture of a cloud, with its median depth if asked for (which has no gradient)."""
+    shown = _sorted(cloud, camera)
+    z, alphas = camera.local(shown.means)[:, 2], _alphas(shown, camera)
+    weights = _weights(alphas)
     alpha = weights.sum(0)
     rgb = torch.einsum("nhw,nc->hwc", weights, shown.colors)
     if background is not None:
         rgb = rgb + (1 - alpha)[..., None] * background
-    return View(rgb, alpha, torch.einsum("nhw,n->hw", weights, camera.local(shown.means)[:, 2]))
+    depth = torch.einsum("nhw,n->hw", weights, z)
+    return View(rgb, alpha, depth, _medians(alphas.detach(), z.detach()) if median else None)
 
 
-def _sorted(gaussians: Gaussians, camera: Camera) -> Gaussians:
+def _medians(alphas: Float[Tensor, "n h w"], z: Float[Tensor, " n"]) -> Float[Tensor, "h w"]:
+    below = torch.cumprod(1 - alphas, 0) <= 0.5
+    below = torch.cat([below, below.new_ones(1, *below.shape[1:])])
+    return torch.cat([z, z.new_zeros(1)])[below.int().argmax(0)]  # The first; 0 if none.
+
+
+def _sorted(cloud: Cloud, camera: Camera) -> Cloud:
     """Those in front of the camera, near to far; of equal depths, in order."""
-    z = camera.local(gaussians.means)[:, 2].detach()
+    z = camera.local(cloud.means)[:, 2].detach()
     seen = torch.nonzero(z >= NEAR)[:, 0]
     seen = seen[torch.argsort(z[seen], stable=True)]
-    return Gaussians(
-        gaussians.means[seen],
-        gaussians.quats[seen],
-        gaussians.log_scales[seen],
-        gaussians.logit_opacities[seen],
-        gaussians.colors[seen],
+    return Cloud(
+        cloud.means[seen],
+        cloud.quats[seen],
+        cloud.scales[seen],
+        cloud.opacities[seen],
+        cloud.colors[seen],
     )
 
 
@@ -55,9 +73,9 @@ def _weights(alphas: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     return before * alphas * (after > T_MIN)
 
 
-def _alphas(gaussians: Gaussians, camera: Camera) -> Float[Tensor, "n h w"]:
-    centers = camera.project(gaussians.means)
-    covariances = footprints(gaussians, camera)
+def _alphas(cloud: Cloud, camera: Camera) -> Float[Tensor, "n h w"]:
+    centers = camera.project(cloud.means)
+    covariances = footprints(cloud, camera)
     xx, xy, yy = covariances[:, 0, 0], covariances[:, 0, 1], covariances[:, 1, 1]
     determinant = xx * yy - xy * xy
     x = torch.arange(camera.width).to(centers) + 0.5
@@ -66,17 +84,17 @@ def _alphas(gaussians: Gaussians, camera: Camera) -> Float[Tensor, "n h w"]:
     dy = (y - centers[:, 1:])[:, :, None]
     lone = (slice(None), None, None)
     distance = yy[lone] * dx * dx - 2 * xy[lone] * dx * dy + xx[lone] * dy * dy
-    alpha = gaussians.opacities[lone] * torch.exp(-0.5 * distance / determinant[lone])
+    alpha = cloud.opacities[lone] * torch.exp(-0.5 * distance / determinant[lone])
     return torch.where(alpha >= ALPHA_MIN, alpha.clamp(max=ALPHA_MAX), 0)
 
 
-def footprints(gaussians: Gaussians, camera: Camera) -> Float[Tensor, "n 2 2"]:
+def footprints(cloud: Cloud, camera: Camera) -> Float[Tensor, "n 2 2"]:
     """Covariances in square pixels (Zwicker et al. 2001, Eq. 24 to 31), blur included.
 
     Meaningless for Gaussians at or behind the camera.
     """
-    jacobian = _jacobians(camera.local(gaussians.means), camera) @ camera.world_to_camera[:3, :3]
-    half = jacobian @ _matrices(gaussians.quats) * gaussians.scales[:, None]
+    jacobian = _jacobians(camera.local(cloud.means), camera) @ camera.world_to_camera[:3, :3]
+    half = jacobian @ _matrices(cloud.quats) * cloud.scales[:, None]
     return half @ half.mT + BLUR * torch.eye(2).to(half)
 
 

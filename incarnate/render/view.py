@@ -1,9 +1,33 @@
-"""What a renderer returns. Images are channels last; y of normals and depth follow the camera."""
+"""What a splatter takes, and what a renderer returns. Images are channels last."""
 
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
+
+from incarnate.scene import Gaussians
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Gaussians as drawn: scales and opacities, not their logarithms and logits."""
+
+    means: Float[Tensor, "n 3"]
+    quats: Float[Tensor, "n 4"]
+    scales: Float[Tensor, "n 3"]
+    opacities: Float[Tensor, " n"]
+    colors: Float[Tensor, "n c"]
+
+    @staticmethod
+    def of(gaussians: Gaussians) -> "Cloud":
+        """What a scene draws."""
+        return Cloud(
+            gaussians.means,
+            gaussians.quats,
+            gaussians.scales,
+            gaussians.opacities,
+            gaussians.colors,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,3 +39,5 @@ class View:
     alpha: Float[Tensor, "h w"]
     depth: Float[Tensor, "h w"]
     """Metres along z, blended with the same weights as colour (not divided by alpha)."""
+    median: Float[Tensor, "h w"] | None = None
+    """If asked for: metres along z where transmittance falls to a half, 0 where it does not."""

@@ -3,8 +3,10 @@ import math
 import pytest
 import torch
 
-from incarnate.render import contributions, render, splatter
+from incarnate.render import contributions, native, render, splatter
+from incarnate.render import splat as splat_twin
 from incarnate.render.splat import splat
+from incarnate.render.view import Cloud
 from incarnate.scene import Gaussians
 from tests.render.clouds import camera, cloud
 
@@ -116,3 +118,34 @@ def test_gsplat_is_refused_aloud_without_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="CUDA"):
         splatter("gsplat")
+
+
+def layers(*depths: float) -> Cloud:
+    """Sheets of opacity 0.3 across the picture."""
+    n = len(depths)
+    return Cloud(
+        torch.stack([torch.tensor([0.0, 0.0, 3 - depth]) for depth in depths]),
+        torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(n, 4),
+        torch.tensor([[9.0, 9.0, 0.0]]).expand(n, 3),
+        torch.full((n,), 0.3),
+        torch.ones(n, 1),
+    )
+
+
+@pytest.mark.parametrize("draw", [splat_twin.draw, native.draw])
+def test_the_median_depth_is_where_half_of_the_light_is_gone(draw):
+    view = draw(layers(5.0, 1.0, 2.0, 4.0), camera(), median=True)
+    assert view.median.eq(2.0).all()  # 0.7 after the first, 0.49 after the second.
+    view = draw(layers(1.0), camera(), median=True)
+    assert view.median.eq(0.0).all()
+    assert draw(layers(1.0), camera()).median is None
+
+
+def test_both_median_depths_are_one():
+    cloud_ = Cloud.of(cloud(300))
+    ours = native.draw(cloud_, camera(), median=True)
+    theirs = splat_twin.draw(cloud_, camera(), median=True)
+    assert (theirs.median > 0).float().mean() > 0.3
+    close = (ours.median - theirs.median).abs() < 1e-5
+    assert close.float().mean() > 0.995  # Where transmittance is a half, either is right.
+    assert torch.equal(ours.rgb, native.draw(cloud_, camera()).rgb)
