@@ -1,8 +1,7 @@
 """Scene and camera to View. Every backend draws the same picture; the caller chooses one."""
 
 from collections.abc import Callable
-from types import ModuleType
-from typing import Literal, assert_never
+from typing import assert_never
 
 import torch
 from jaxtyping import Float
@@ -10,7 +9,10 @@ from torch import Tensor
 
 from incarnate.cameras import Camera
 from incarnate.render import raster
-from incarnate.render import splat as _torch
+from incarnate.render.backends import Backend as Backend
+from incarnate.render.backends import backend_of, core
+from incarnate.render.batches import rasterization as rasterization
+from incarnate.render.harmonics import colors_of as colors_of
 from incarnate.render.raster import Fragments as Fragments
 from incarnate.render.raster import shade as shade
 from incarnate.render.shading import antialias as antialias
@@ -20,7 +22,6 @@ from incarnate.render.shading import texture as texture
 from incarnate.render.view import View as View
 from incarnate.scene import Gaussians, Mesh, Scene
 
-Backend = Literal["torch", "native", "gsplat"]
 Splatter = Callable[[Gaussians, Camera, Tensor | None], View]
 """Draws Gaussians over a background, differentiably."""
 
@@ -47,7 +48,7 @@ def rasterize(mesh: Mesh, camera: Camera, backend: Backend = "native") -> Fragme
         case "torch":
             return raster.rasterize(mesh, camera)
         case "native":
-            return _core().rasterize(mesh, camera)
+            return core().rasterize(mesh, camera)
         case "gsplat":
             raise ValueError("gsplat draws Gaussians only; use 'native' or 'torch' for a mesh")
         case _:
@@ -81,27 +82,4 @@ def contributions(
 
 def splatter(name: Backend) -> Splatter:
     """The splatter of that name. ValueError or OSError if this machine cannot run it."""
-    match name:
-        case "torch":
-            return _torch.splat
-        case "native":
-            return _core().splat
-        case "gsplat":
-            if not torch.cuda.is_available():
-                raise ValueError("gsplat needs a CUDA device; use 'native' on a CPU")
-            from incarnate.render import gsplat
-
-            return gsplat.splat
-        case _:
-            assert_never(name)
-
-
-def _core() -> ModuleType:
-    try:
-        from incarnate.render import native
-    except ImportError as error:
-        raise OSError(
-            f"incarnate's compiled core does not load ({error}); build it with "
-            "`pip install --no-build-isolation -e .`, or use the 'torch' backend"
-        ) from error
-    return native
+    return backend_of(name).splat

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from incarnate.cameras import Camera
 from incarnate.render.splat import BLUR, NEAR
-from incarnate.render.view import Cloud, View
+from incarnate.render.view import Cloud, View, check_finite
 from incarnate.scene import Gaussians
 
 
@@ -27,6 +27,7 @@ def draw(
     """The picture of a cloud; colors are drawn as they are, as features."""
     if median:
         raise ValueError("gsplat has no median depth of Gaussians; use 'native' or 'torch'")
+    check_finite(cloud, camera, background)
     pictures, alphas, _ = rasterization(  # pyright: ignore
         cloud.means,
         torch.nn.functional.normalize(cloud.quats, dim=-1),

@@ -13,16 +13,17 @@ from torch import Tensor
 from incarnate import _native
 from incarnate.cameras import Camera
 from incarnate.render.raster import Fragments
-from incarnate.render.view import Cloud, View
+from incarnate.render.view import Cloud, View, check_finite
 from incarnate.scene import Gaussians, Mesh
 
 CAMERA = 16  # Rotation, translation, fx, fy, cx, cy.
+CHANNELS = 32  # Drawn at a time.
 
 
 def splat(
     gaussians: Gaussians, camera: Camera, background: Float[Tensor, " c"] | None = None
 ) -> View:
-    """The picture of a scene. ValueError for other types, devices or more than 32 channels."""
+    """The picture of a scene. ValueError for other types or devices, or what is not finite."""
     return draw(Cloud.of(gaussians), camera, background)
 
 
@@ -32,12 +33,27 @@ def draw(
     background: Float[Tensor, " c"] | None = None,
     median: bool = False,
 ) -> View:
-    """The picture of a cloud, with its median depth if asked for (which has no gradient)."""
+    """The picture of a cloud, with its median depth if asked for (which has no gradient).
+
+    More than 32 channels take several passes.
+    """
     _check(camera.world_to_camera, "the camera")
     for name, tensor in [("means", cloud.means), ("colors", cloud.colors)]:
         _check(tensor, name)
+    check_finite(cloud, camera, background)
     half = cloud.means.new_empty(camera.height, camera.width) if median else None
-    rgb, alpha, depth = _Splat.apply(
+    if cloud.colors.shape[1] <= CHANNELS:
+        return View(*_pass(cloud, camera, half, background, cloud.colors), half)
+    colors = cloud.colors.split(CHANNELS, 1)
+    behind = [None] * len(colors) if background is None else background.split(CHANNELS)
+    passes = [_pass(cloud, camera, half, *each) for each in zip(behind, colors, strict=True)]
+    return View(torch.cat([rgb for rgb, _, _ in passes], -1), *passes[0][1:], half)
+
+
+def _pass(
+    cloud: Cloud, camera: Camera, half: Tensor | None, background: Tensor | None, colors: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    return _Splat.apply(
         camera,
         half,
         background,
@@ -47,9 +63,8 @@ def draw(
         cloud.quats,
         cloud.scales,
         cloud.opacities,
-        cloud.colors,
+        colors,
     )
-    return View(rgb, alpha, depth, half)
 
 
 def picture(

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from incarnate.cameras import Camera
-from incarnate.render.view import Cloud, View
+from incarnate.render.view import Cloud, View, check_finite
 from incarnate.scene import Gaussians
 
 NEAR = 0.01  # Metres; nothing nearer is drawn.
@@ -35,6 +35,7 @@ def draw(
     median: bool = False,
 ) -> View:
     """The picture of a cloud, with its median depth if asked for (which has no gradient)."""
+    check_finite(cloud, camera, background)
     shown = _sorted(cloud, camera)
     z, alphas = camera.local(shown.means)[:, 2], _alphas(shown, camera)
     weights = _weights(alphas)

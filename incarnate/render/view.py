@@ -1,10 +1,12 @@
 """What a splatter takes, and what a renderer returns. Images are channels last."""
 
+import math
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
+from incarnate.cameras import Camera
 from incarnate.scene import Gaussians
 
 
@@ -28,6 +30,25 @@ class Cloud:
             gaussians.opacities,
             gaussians.colors,
         )
+
+
+def check_finite(cloud: Cloud, camera: Camera, background: Tensor | None) -> None:
+    """ValueError that names the first tensor with a NaN or an infinity in it."""
+    named = {
+        "means": cloud.means,
+        "quats": cloud.quats,
+        "scales": cloud.scales,
+        "opacities": cloud.opacities,
+        "colors": cloud.colors,
+        "world_to_camera": camera.world_to_camera,
+        "intrinsics": camera.intrinsics,
+    }
+    if background is not None:
+        named["background"] = background
+    for name, tensor in named.items():
+        # A sum costs less than a look at each, and is finite only if all are. It may overflow.
+        if not math.isfinite(tensor.detach().sum().item()) and not tensor.isfinite().all():
+            raise ValueError(f"{name} hold NaN or infinity; a splatter wants finite numbers")
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,7 +53,7 @@ def assert_agree(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> None:
         assert (a - b).norm() <= 1e-3 * b.norm(), name
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4, 8, 19, 32])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 8, 19, 32, 70])
 def test_the_core_agrees_with_the_definition(channels):
     scene = cloud(300, channels)
     ours = outputs_and_gradients(native_splat, scene, camera())
@@ -99,8 +99,6 @@ def test_nothing_draws_as_the_background():
 def test_what_the_core_cannot_do_is_refused():
     with pytest.raises(ValueError, match="float64"):
         render(cloud(2, dtype=torch.float64), camera())
-    with pytest.raises(ValueError, match="32"):
-        render(cloud(2, channels=33), camera())
 
 
 @pytest.mark.parametrize("older", ["baseline", "v3"])
