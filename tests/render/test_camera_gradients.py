@@ -90,3 +90,19 @@ def test_camera_gradients_do_not_depend_on_the_number_of_threads():
         _native.set_threads(before)
     for pose, lens in results[1:]:
         assert torch.equal(pose, results[0][0]) and torch.equal(lens, results[0][1])
+
+
+@pytest.mark.parametrize("older", ["baseline", "v3"])
+@pytest.mark.parametrize("orthographic", [False, True])
+def test_older_instruction_sets_owe_the_same(older, orthographic):
+    best, view = _native.instruction_set(), replace(turned(camera()), orthographic=orthographic)
+    wanted = gradients(native_splat, cloud(300), view)
+    try:
+        _native.set_instruction_set(older)
+    except ValueError:
+        pytest.skip(f"this machine has no {older}")
+    try:
+        for a, b in zip(gradients(native_splat, cloud(300), view), wanted, strict=True):
+            assert (a - b).norm() <= 1e-4 * b.norm()
+    finally:
+        _native.set_instruction_set(best)
