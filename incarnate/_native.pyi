@@ -1,4 +1,7 @@
-"""The compiled core (native/bind.cpp): float32 tensors on the CPU, row-major."""
+"""The compiled core (native/bind.cpp): float32 tensors on the CPU, row-major.
+
+Only a camera's gradient is float64.
+"""
 
 from typing import final
 
@@ -33,10 +36,12 @@ def splat(
     gaussians: Gaussians,
     world_to_camera: Tensor,
     intrinsics: Tensor,
+    orthographic: bool,
     background: Tensor | None,
     color: Tensor,
     alpha: Tensor,
     depth: Tensor,
+    median: Tensor | None = None,
 ) -> Frame: ...
 def splat_backward(
     frame: Frame,
@@ -45,6 +50,7 @@ def splat_backward(
     out: Images,
     gradient: Images,
     gradients: Gradients,
+    camera: Tensor | None,
 ) -> None: ...
 def ssim(a: Tensor, b: Tensor, window: Tensor, slopes: Tensor | None) -> float: ...
 def ssim_backward(
@@ -55,6 +61,7 @@ def rasterize(
     faces: Tensor,
     world_to_camera: Tensor,
     intrinsics: Tensor,
+    orthographic: bool,
     face_ids: Tensor,
     barycentrics: Tensor,
     depth: Tensor,

@@ -27,6 +27,8 @@ def draw(
     """The picture of a cloud; colors are drawn as they are, as features."""
     if median:
         raise ValueError("gsplat has no median depth of Gaussians; use 'native' or 'torch'")
+    if camera.intrinsics.requires_grad:
+        raise ValueError("gsplat has no gradients by the intrinsics; use 'native' or 'torch'")
     check_finite(cloud, camera, background)
     pictures, alphas, _ = rasterization(  # pyright: ignore
         cloud.means,

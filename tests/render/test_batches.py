@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from incarnate.cameras import Camera
 from incarnate.render import Backend, colors_of, rasterization, render
@@ -13,11 +14,11 @@ from tests.render.clouds import camera, cloud
 BACKENDS: list[Backend] = ["torch", "native"]
 
 
-def tensors(scene: Gaussians) -> list[torch.Tensor]:
-    return [scene.means, scene.quats, scene.scales, scene.opacities, scene.colors]
+def tensors(scene: Gaussians) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    return scene.means, scene.quats, scene.scales, scene.opacities, scene.colors
 
 
-def rig() -> tuple[torch.Tensor, torch.Tensor]:
+def rig() -> tuple[Tensor, Tensor]:
     """Two cameras, the second a little to the side and of longer focal length."""
     view = camera()
     aside, lens = view.world_to_camera.clone(), view.intrinsics.clone()
@@ -38,7 +39,9 @@ def test_a_batch_is_its_cameras_one_by_one(backend, model):
         render_mode="RGB+ED", backgrounds=behind, camera_model=model, median=True, backend=backend,
     )  # fmt: skip
     assert pictures.shape == (2, 60, 72, 4) and alphas.shape == (2, 60, 72, 1)
-    assert info["n_cameras"] == 2 and info["median_depths"].shape == (2, 60, 72, 1)
+    medians = info["median_depths"]
+    assert info["n_cameras"] == 2
+    assert isinstance(medians, Tensor) and medians.shape == (2, 60, 72, 1)
     for i in range(2):
         own = Camera(poses[i], lenses[i], 72, 60, model == "ortho")
         view = render(scene, own, behind[i], backend)
@@ -80,11 +83,14 @@ def test_what_is_not_finite_is_refused_by_name(backend, bad):
     names = "means quats scales opacities colors world_to_camera intrinsics background".split()
     for index, name in enumerate(names):
         poses, lenses = rig()
-        values = [*tensors(cloud(5)), poses, lenses, torch.zeros(2, 3)]
-        values[index] = values[index].clone()
+        values = [t.clone() for t in (*tensors(cloud(5)), poses, lenses, torch.zeros(2, 3))]
         values[index].flatten()[1] = bad  # A view: the clone is contiguous.
+        means, quats, scales, opacities, colors, poses, lenses, behind = values
         with pytest.raises(ValueError, match=f"^{name} "):
-            rasterization(*values[:7], 72, 60, backgrounds=values[7], backend=backend)
+            rasterization(
+                means, quats, scales, opacities, colors, poses, lenses, 72, 60,
+                backgrounds=behind, backend=backend,
+            )  # fmt: skip
 
 
 def test_large_finite_numbers_are_no_reason_to_refuse():
@@ -109,7 +115,10 @@ def test_degenerate_scenes_are_finite_and_so_are_their_gradients(backend, mode):
     inputs = [means, quats, scales, opacities, colors, poses, lenses]
     for tensor in inputs:
         tensor.requires_grad_()
-    pictures, alphas, _ = rasterization(*inputs, 72, 60, render_mode=mode, backend=backend)
+    pictures, alphas, _ = rasterization(
+        means, quats, scales, opacities, colors, poses, lenses, 72, 60,
+        render_mode=mode, backend=backend,
+    )  # fmt: skip
     assert alphas.max() > 0.99 and pictures.isfinite().all()
     (pictures.sum() + alphas.sum()).backward()
     for tensor in inputs:

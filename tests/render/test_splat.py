@@ -145,6 +145,7 @@ def test_both_median_depths_are_one():
     cloud_ = Cloud.of(cloud(300))
     ours = native.draw(cloud_, camera(), median=True)
     theirs = splat_twin.draw(cloud_, camera(), median=True)
+    assert ours.median is not None and theirs.median is not None
     assert (theirs.median > 0).float().mean() > 0.3
     close = (ours.median - theirs.median).abs() < 1e-5
     assert close.float().mean() > 0.995  # Where transmittance is a half, either is right.
