@@ -31,12 +31,12 @@ def backend_of(name: Backend) -> ModuleType:
 
 
 def core() -> ModuleType:
-    """The compiled core. OSError if it is missing."""
+    """The compiled core. OSError if it does not load."""
     try:
         from incarnate.render import native
     except ImportError as error:
         raise OSError(
-            f"incarnate's compiled core is missing ({error}); build it with "
+            f"incarnate's compiled core does not load ({error}); build it with "
             "`pip install --no-build-isolation -e .`, or use the 'torch' backend"
         ) from error
     return native
