@@ -20,6 +20,7 @@ from incarnate.cameras import Camera, look_at
 from incarnate.render.native import splat as native_splat
 from incarnate.render.splat import ALPHA_MAX, ALPHA_MIN, NEAR, T_MIN, footprints
 from incarnate.render.splat import splat as torch_splat
+from incarnate.render.view import Cloud
 from incarnate.scene import Gaussians
 
 SCENES = int(os.environ.get("INCARNATE_FUZZ", "2000"))
@@ -78,7 +79,7 @@ def doubts(s: Shot) -> Tensor:
     order = z.argsort(stable=True)
     order = order[z[order] >= NEAR]
     z = z[order]
-    inverse = torch.linalg.inv(footprints(c, camera)[order])
+    inverse = torch.linalg.inv(footprints(Cloud.of(c), camera)[order])
     y, x = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
     d = torch.stack([x, y], -1) + 0.5 - camera.project(c.means)[order][:, None, None]
     raw = c.opacities[order, None, None] * torch.exp(
