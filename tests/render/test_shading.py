@@ -109,7 +109,9 @@ def test_a_checkerboard_far_away_is_grey():
     assert 0.05 < (half - 0.5).abs().max() < 0.3
 
 
-def area(vertices: torch.Tensor, faces: torch.Tensor, view: Camera, weights=1.0) -> torch.Tensor:
+def area(
+    vertices: torch.Tensor, faces: torch.Tensor, view: Camera, weights: torch.Tensor | float = 1.0
+) -> torch.Tensor:
     fragments = seen_by(vertices, faces, view)
     mask = (fragments.face_ids >= 0)[..., None].double()
     return (antialias(mask, fragments, vertices, faces, view)[..., 0] * weights).sum()
