@@ -42,6 +42,7 @@ from incarnate.cameras import Camera, orbit
 from incarnate.losses import ssim
 from incarnate.render import rasterize, render
 from incarnate.render.splat import ALPHA_MAX, ALPHA_MIN, T_MIN, footprints
+from incarnate.render.view import Cloud
 from incarnate.scene import Gaussians, Mesh
 
 UOPS = (34, 62)  # Of 16 lanes, a Gaussian and block: forward, backward.
@@ -319,7 +320,7 @@ def useful_blocks(cloud: Gaussians, camera: Camera) -> int:
     with torch.no_grad():
         z = camera.local(cloud.means)[:, 2]
         order = z.argsort()
-        covariances = footprints(cloud, camera)[order].double()
+        covariances = footprints(Cloud.of(cloud), camera)[order].double()
         centers, opacities = camera.project(cloud.means)[order], cloud.opacities[order].double()
         inverse = torch.linalg.inv(covariances)
         reach = 2 * (opacities / ALPHA_MIN).log().clamp(min=0)
