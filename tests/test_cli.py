@@ -121,7 +121,9 @@ def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]):
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, stop: signal.Signals):
     code = (
-        "import sys, time, incarnate.cli as cli\n"
+        "import signal, sys, time, incarnate.cli as cli\n"
+        # A shell starts what runs in its background with this signal ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def wait(verb): print('begun', flush=True); time.sleep(60)\n"
         "cli._create = wait\n"
         "sys.exit(cli.main(['create', 'me.jpg', '-o', 'me.avatar']))\n"
