@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from incarnate.avatars.garments import vertex_normals
 from incarnate.body.anny import Anny
 from incarnate.cameras import look_at
 from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.perception.landmarkers import Perception
 from incarnate.render import rasterize, shade
 from incarnate.scene import Mesh
+from incarnate.scene.mesh import vertex_normals
 
 OUT = Path(__file__).parents[1] / "incarnate" / "assets" / "body" / "landmarks.npz"
 SIDE = 768

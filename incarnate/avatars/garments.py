@@ -20,6 +20,7 @@ from incarnate.avatars import hair
 from incarnate.body.anny import Anny
 from incarnate.body.body import PARTS, Body
 from incarnate.motion.arkit import ARKIT_NAMES
+from incarnate.scene.mesh import vertex_normals
 
 LABELS = ("skin", "hair", "top", "bottom", "shoes", "eye", "teeth", "tongue", "mouth", "lashes")
 SKIN, HAIR, TOP, BOTTOM, SHOES = range(5)
@@ -277,18 +278,6 @@ def hanging(where: Anatomy, hair_end: float) -> Bool[ndarray, " n"]:
     behind = (where.normals[:, 2] < 0.2) & np.isin(where.segments, (NECK, TORSO, HEAD, ARM))
     behind &= (where.points[:, 2] < _depth(where)) & (where.along < 0.2) & (where.fixed < 0)
     return behind & (where.points[:, 1] > hair_end) & (np.abs(where.points[:, 0]) < width)
-
-
-def vertex_normals(
-    vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]
-) -> Float[Tensor, "v 3"]:
-    """Unit normals, weighted by area."""
-    a, b, c = vertices[faces].unbind(1)
-    weighted = torch.linalg.cross(b - a, c - a)
-    total = torch.zeros_like(vertices)
-    for corner in range(3):
-        total = total.index_add(0, faces[:, corner], weighted)
-    return torch.nn.functional.normalize(total, dim=1)
 
 
 def roles(body: Body) -> list[str]:

@@ -22,6 +22,7 @@ from incarnate.fit import Target
 from incarnate.perception.track import BAD_FACE, BAD_JOINTS
 from incarnate.render import rasterize, render
 from incarnate.scene import Gaussians, Mesh
+from incarnate.scene.mesh import vertex_normals
 
 PARTS = ("face", "hair", "hands", "skin", "top", "bottom", "shoes")
 EDGE_ON = 0.1  # Cosine: what is turned away more is not seen.
@@ -88,7 +89,7 @@ def seen_discs(avatar: Avatar) -> Bool[NDArray, " n"]:
     corners = surface.body.faces[surface.discs.faces]
     share = surface.discs.barycentrics[..., None]
     at = (vertices[corners] * share).sum(1)
-    normal = (garments.vertex_normals(vertices, surface.body.faces)[corners] * share).sum(1)
+    normal = (vertex_normals(vertices, surface.body.faces)[corners] * share).sum(1)
     facing = torch.nn.functional.cosine_similarity(normal, camera.center - at, dim=1)
     mesh = Mesh(vertices, surface.body.faces, torch.zeros(len(vertices), 1))
     first = rasterize(mesh, camera).depth

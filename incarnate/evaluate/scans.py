@@ -16,13 +16,13 @@ from PIL import Image
 from torch import Tensor
 
 from incarnate.avatar import Avatar
-from incarnate.avatars.garments import vertex_normals
 from incarnate.avatars.surface import Drive
 from incarnate.cameras import orbit
 from incarnate.evaluate.datasets import Frame, motion_of, plain_pickle
 from incarnate.motion import Motion
 from incarnate.render import rasterize
 from incarnate.scene import Mesh
+from incarnate.scene.mesh import vertex_normals
 
 SAMPLES = 2  # A pixel's side.
 PHOTO_SIDE, VIEW_SIDE = 1024, 512

@@ -23,7 +23,6 @@ from torch import Tensor
 
 from incarnate import metrics
 from incarnate.avatar import Avatar
-from incarnate.avatars.garments import vertex_normals
 from incarnate.avatars.surface import Drive
 from incarnate.body.anny import Anny
 from incarnate.body.retarget import pose_for
@@ -40,6 +39,7 @@ from incarnate.motion import pose_preset
 from incarnate.motion.skeleton import INDEX
 from incarnate.render import rasterize, shade
 from incarnate.scene import Mesh
+from incarnate.scene.mesh import vertex_normals
 from incarnate.studio.backgrounds import Background, background
 from incarnate.studio.light import Light, light
 from incarnate.studio.mhclo import dressed, wardrobe

@@ -22,6 +22,7 @@ from incarnate.perception.points import Points
 from incarnate.perception.sight import JOINTS, SIDES, TRUNK, Sight, landmarks
 from incarnate.perception.unknowns import Person, Unknowns
 from incarnate.progress import Report
+from incarnate.scene.mesh import vertex_normals
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ def track(
         focal = config.focal or 1.3 * max(width, height)
         joints = limbs(body, seen.world, seen.visible > 0)
         unknowns = Unknowns(body, points, joints, seen, focal, _start(body, seen, focal))
-        misfit = Misfit(unknowns, points, marks, seen, _normals(body)[marks.surface_ids])
+        normals = vertex_normals(body.shaped(body.default_betas()), body.faces)
+        misfit = Misfit(unknowns, points, marks, seen, normals[marks.surface_ids])
         x = torch.zeros(unknowns.size)
         for i, stage in enumerate(config.stages):
             x = descended(misfit, x, stage)
@@ -166,16 +168,6 @@ def _start(body: Anny, seen: Sight, focal: float) -> Float[Tensor, "3"]:
         pixel, own = seen.face[:468].mean(0), joints[body.smplx_joints["head"]]
     away = (pixel - seen.center) / focal * distance
     return torch.stack([away[0], -away[1], torch.tensor(-distance)]) - own
-
-
-def _normals(body: Anny) -> Float[Tensor, "v 3"]:
-    rest = body.shaped(body.default_betas())
-    a, b, c = rest[body.faces].unbind(1)
-    flat = torch.linalg.cross(b - a, c - a)
-    out = torch.zeros_like(rest)
-    for corner in body.faces.unbind(1):
-        out.index_add_(0, corner, flat)
-    return torch.nn.functional.normalize(out, dim=1)
 
 
 def _track(body: Anny, misfit: Misfit, x: Float[Tensor, " n"], found: Keypoints) -> Track:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array, diags_array
 from torch import Tensor
@@ -27,3 +28,15 @@ def averaging(faces: Int[Tensor, "f 3"], num_vertices: int) -> csr_array:
     degree = links.sum(1)
     lonely = (degree == 0).astype(np.float32)
     return (diags_array(1 / np.maximum(degree, 1)) @ links + diags_array(lonely)).tocsr()
+
+
+def vertex_normals(
+    vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]
+) -> Float[Tensor, "v 3"]:
+    """Unit normals, weighted by area."""
+    a, b, c = vertices[faces].unbind(1)
+    weighted = torch.linalg.cross(b - a, c - a)
+    total = torch.zeros_like(vertices)
+    for corner in range(3):
+        total = total.index_add(0, faces[:, corner], weighted)
+    return torch.nn.functional.normalize(total, dim=1)

@@ -10,12 +10,12 @@ from PIL import Image
 from skimage.data import astronaut
 
 from incarnate.avatar import Avatar
-from incarnate.avatars.garments import vertex_normals
 from incarnate.create import with_photo
 from incarnate.evaluate.review import Review, review, seen_discs, summary
 from incarnate.evaluate.review_page import write_review
 from incarnate.fit import Target
 from incarnate.progress import Silent
+from incarnate.scene.mesh import vertex_normals
 
 
 @pytest.fixture(scope="module")

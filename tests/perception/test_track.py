@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from incarnate.avatars.garments import vertex_normals
 from incarnate.body.anny import Anny
 from incarnate.cameras import Camera
 from incarnate.perception.face import Crop, Face
@@ -21,6 +20,7 @@ from incarnate.perception.unknowns import Unknowns
 from incarnate.progress import Silent
 from incarnate.render import rasterize
 from incarnate.scene import Mesh
+from incarnate.scene.mesh import vertex_normals
 
 WIDTH, HEIGHT, FOCAL, YAW = 400, 600, 780.0, -0.3
 
