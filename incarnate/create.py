@@ -18,14 +18,8 @@ from incarnate.fit import Target
 from incarnate.io.images import Photo, read_photo
 from incarnate.io.runs import Run
 from incarnate.methods import baselines
-from incarnate.methods.one_shot_one_talk import (
-    PRESETS,
-    OneShot,
-    Pictures,
-    one_shot_one_talk,
-    pictures_of,
-    window,
-)
+from incarnate.methods.evidence import Pictures, pictures_of, window
+from incarnate.methods.one_shot_one_talk import PRESETS, OneShot, one_shot_one_talk
 from incarnate.methods.parts import Part, checked
 from incarnate.perception.keypoints import Keypoints, choose, keypoints
 from incarnate.perception.landmarkers import Perception
@@ -107,7 +101,8 @@ def captured(
         "photo_pixels": [alpha.shape[1], alpha.shape[0]],
     }
     around = surroundings(image.rgb, cut.alpha) if image.alpha is None else None
-    return _flat(fitted, pictures_of(rgb, alpha, fitted, body, config), about, around)
+    pictures = pictures_of(rgb, alpha, fitted, body, config.long_side, config.head_side)
+    return _flat(fitted, pictures, about, around)
 
 
 def from_capture(

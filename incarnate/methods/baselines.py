@@ -16,14 +16,8 @@ from incarnate.avatars.complete import DEFAULTS, Seen, mirrored, nearest
 from incarnate.avatars.garments import BOTTOM, HAIR, LABELS, SHOES, SKIN, TOP, Anatomy
 from incarnate.avatars.surface import Drive, SurfaceAvatar, dense_weights
 from incarnate.body.anny import Anny
-from incarnate.methods.one_shot_one_talk import (
-    OneShot,
-    Pictures,
-    believed,
-    look,
-    one_shot_one_talk,
-    scatter,
-)
+from incarnate.methods.evidence import Pictures, believed, look
+from incarnate.methods.one_shot_one_talk import OneShot, one_shot_one_talk, scatter
 from incarnate.perception.track import Track
 from incarnate.progress import Report
 

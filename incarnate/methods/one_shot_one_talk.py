@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from scipy.spatial import KDTree
 from torch import Tensor
 
@@ -25,7 +25,6 @@ from incarnate.avatars.surface import (
     SurfaceAvatar,
     carried,
     dense_weights,
-    placed,
     scattered,
     together,
     triangle_frames,
@@ -39,14 +38,14 @@ from incarnate.fit import (
     Target,
     fit_appearance,
     fit_silhouette,
-    observed,
     sampled,
 )
+from incarnate.methods.evidence import Look, Pictures, believed, look
 from incarnate.methods.parts import Part, checked
 from incarnate.perception.track import Track
 from incarnate.progress import Report
 from incarnate.render import contributions
-from incarnate.scene import Mesh
+from incarnate.scene.mesh import vertex_normals
 
 
 @dataclass(frozen=True)
@@ -100,30 +99,6 @@ PRESETS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """The photo as the method learns from it."""
-
-    full: Target
-    head: Target
-    coarse: Target
-    """Half the size of `full` at most, for the silhouette."""
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """What the photo shows of n discs."""
-
-    points: garments.Anatomy
-    rgb: Float[np.ndarray, "n 3"]
-    lab: Float[np.ndarray, "n 3"]
-    confidence: Float[np.ndarray, " n"]
-    facing: Float[np.ndarray, " n"]
-    """Cosine between normal and view."""
-    crowded: Bool[np.ndarray, " n"]
-    """Whether something in front ends close by."""
-
-
 def one_shot_one_talk(
     config: OneShot,
     track: Track,
@@ -159,30 +134,24 @@ def one_shot_one_talk(
     draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
     offsets, weights = dressed(config, draft, drive, where, pictures, track)
     discs = scatter(config, body, rest + offsets, where, track, rng)
-    draft = SurfaceAvatar(body, track.betas, offsets, weights, discs)
-    again = look(draft, drive, where, pictures, track)
+    avatar = SurfaceAvatar(body, track.betas, offsets, weights, discs)
+    again = look(avatar, drive, where, pictures, track)
     points = again.points
     labels, seen = believed(again, "trust" not in without)
     colors = complete(points, labels, seen, np.random.default_rng(config.seed))
     discs = replace(discs, colors=torch.tensor(colors).float(), labels=torch.tensor(labels))
-    discs = tailor.sealed(discs, points)
+    avatar.discs = tailor.sealed(discs, points)
     if "refinement" in without:
-        return SurfaceAvatar(body, track.betas, offsets, weights, discs)
+        return avatar
 
     report.stage("appearance")
-    avatar = refine(
-        config,
-        SurfaceAvatar(body, track.betas, offsets, weights, discs),
-        drive,
-        pictures,
-        again,
-        free(points, labels, seen, again.crowded, config),
-        rng,
-        report,
-    )
+    freedom = free(points, labels, seen, again.crowded, config)
+    wanted = avatar.discs.colors
+    avatar.discs = refined(config, avatar, drive, pictures, again, freedom, rng, report)
     if "repainting" not in without:
+        report.stage("repainting")
         shown = contributions(avatar(drive), pictures.full.camera)
-        avatar.discs = repaint.repainted(avatar, discs.colors, shown)
+        avatar.discs = repaint.repainted(avatar, wanted, shown)
     return avatar
 
 
@@ -269,7 +238,7 @@ def let_out(config, track: Track, pictures: Pictures, body: Anny, where, bones, 
     rest = body.shaped(track.betas)
     face = body.express(rest, track.expression)
     weights = dense_weights(body)
-    normals = garments.vertex_normals(rest, body.faces)
+    normals = vertex_normals(rest, body.faces)
     hold = Hold.of(weights)
     posed = skinned(face, weights, bones, centers(rest, hold, body.faces))
     directions = (hold.turns(bones) @ normals[..., None])[..., 0]
@@ -293,7 +262,7 @@ def let_out(config, track: Track, pictures: Pictures, body: Anny, where, bones, 
     forward = (track.camera.center - posed) / (track.camera.center - posed).norm(
         dim=1, keepdim=True
     )
-    facing = (garments.vertex_normals(posed, body.faces) * forward).sum(1)
+    facing = (vertex_normals(posed, body.faces) * forward).sum(1)
     heights = hair.behind(heights, facing, where.points, where.scalp, body.faces)
     return heights[:, None] * normals
 
@@ -345,53 +314,16 @@ def scatter(
     )
 
 
-def look(draft: SurfaceAvatar, drive: Drive, where, pictures: Pictures, track: Track) -> Look:
-    """What the photo shows of every disc."""
-    body, vertices = draft.body, draft.vertices(drive)
-    frames = triangle_frames(vertices, body.faces)
-    gaussians = placed(carried(draft.discs, draft.rest_frames, frames), frames)
-    mesh = Mesh(vertices, body.faces, torch.zeros(len(vertices), 1))
-    normals = frames.axes[draft.discs.faces][..., 2]
-    height = pictures.full.camera.height
-    rgb, sure = observed(gaussians, normals, mesh, pictures.full, max(2, height // 130))
-    _, alone = observed(gaussians, normals, mesh, pictures.full, height // 30)
-    crowded = alone < 0.5 * sure
-    corners = body.faces[draft.discs.faces].numpy()
-    points = garments.interpolated(where, corners, draft.discs.barycentrics.numpy())
-    near, near_sure = observed(gaussians, normals, mesh, pictures.head, 3)
-    head = torch.tensor(points.segments == garments.HEAD) & (near_sure > 0.01)
-    rgb = torch.where(head[:, None], near, rgb).numpy().astype(np.float64)
-    confidence = torch.where(head, near_sure, sure).numpy().astype(np.float64)
-    for seen, mine in zip(track.hands_seen, (points.left, ~points.left), strict=True):
-        confidence[(points.segments == garments.HAND) & mine & (not seen)] = 0
-    view = torch.nn.functional.normalize(pictures.full.camera.center - gaussians.means, dim=1)
-    facing = (normals * view).sum(1).numpy().astype(np.float64)
-    return Look(points, rgb, to_lab(rgb), confidence, facing, crowded.numpy())
-
-
-def believed(seen: Look, doubt: bool = True) -> tuple[Int[np.ndarray, " n"], Seen]:
-    """Of every disc its label, and what is believed (without `doubt`, all) of what the photo shows
-    there."""
-    points, lab = seen.points, seen.lab
-    worn = garments.outfit(points, lab, seen.confidence)
-    labels = garments.labelled(points, worn, lab, seen.confidence)
-    if not doubt:
-        return labels, Seen(seen.rgb, seen.confidence)
-    confidence = tailor.trusted(points, labels, lab, seen.confidence, seen.facing)
-    confidence = tailor.uncrowded(labels, lab, confidence, seen.crowded)
-    return labels, Seen(seen.rgb, confidence)
-
-
-def refine(
-    config,
+def refined(
+    config: OneShot,
     avatar: SurfaceAvatar,
     drive: Drive,
     pictures: Pictures,
     seen: Look,
     freedom: Freedom,
-    rng,
-    report,
-):
+    rng: torch.Generator,
+    report: Report,
+) -> Discs:
     """The seen discs, fitted to the photo in its pose; the completed ones stay (Eq. 10)."""
     frames = triangle_frames(avatar.vertices(drive), avatar.body.faces)
     rest = avatar.rest_frames
@@ -412,55 +344,4 @@ def refine(
         rng,
         report.step,
     )
-    discs = carried(learnt, frames, rest)
-    return SurfaceAvatar(avatar.body, avatar.betas, avatar.vertex_offsets, avatar.weights, discs)
-
-
-def pictures_of(
-    rgb: Float[Tensor, "h w 3"],
-    alpha: Float[Tensor, "h w"],
-    track: Track,
-    body: Anny,
-    config: OneShot,
-) -> Pictures:
-    """Targets cut from the photo: `rgb` is foreground colour, free of background."""
-    full = _cut(rgb, alpha, track, window(alpha), config.long_side)
-    vertices = body.vertices(track.betas, track.expression, track.pose, track.transl)
-    head = (body.part_labels == 1)[:, None]
-    pixels = track.camera.project(vertices)
-    low = torch.where(head, pixels, 1e9).amin(0)
-    high = torch.where(head, pixels, -1e9).amax(0)
-    side = float((high - low).max()) * 1.35
-    middle = (low + high) / 2
-    box = (*(middle - side / 2).tolist(), *(middle + side / 2).tolist())
-    return Pictures(
-        full,
-        _cut(rgb, alpha, track, box, config.head_side),
-        _cut(rgb, alpha, track, window(alpha), min(512, config.long_side)),
-    )
-
-
-def window(alpha: Float[Tensor, "h w"]) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of the person in the photo, with a margin."""
-    rows, columns = (alpha > 0.1).any(1).nonzero(), (alpha > 0.1).any(0).nonzero()
-    margin = 0.03 * max(len(rows), len(columns))
-    height, width = alpha.shape
-    return (
-        max(0.0, columns[0].item() - margin),
-        max(0.0, rows[0].item() - margin),
-        min(float(width), columns[-1].item() + 1 + margin),
-        min(float(height), rows[-1].item() + 1 + margin),
-    )
-
-
-def _cut(
-    rgb, alpha, track: Track, box: tuple[float, float, float, float], long_side: int
-) -> Target:
-    """The window `box` of the photo, its longer side `long_side` pixels, premultiplied."""
-    left, top, right, bottom = (round(edge) for edge in box)
-    scale = long_side / max(right - left, bottom - top)
-    width, height = round((right - left) * scale), round((bottom - top) * scale)
-    camera = track.camera.cropped(left, top, right - left, bottom - top).resized(width, height)
-    solid = torch.cat([rgb * alpha[..., None], alpha[..., None]], 2)
-    small = tailor.resampled(solid, (left, top, right, bottom), (width, height))
-    return Target(camera, small[..., :3].contiguous(), small[..., 3].contiguous())
+    return carried(learnt, frames, rest)
