@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
@@ -121,8 +121,7 @@ def figures(
         one = {
             "psnr": metrics.psnr(ours, theirs),
             "psnr on the person": metrics.psnr(ours, theirs, alpha),
-            # What it would be if all that both cover had the true colours.
-            "psnr, outline alone": metrics.psnr(torch.where(both[..., None], theirs, ours), theirs),
+            "psnr, outline alone": outline_psnr(ours, theirs, both),
             "ssim": metrics.ssim(ours, theirs),
             "iou": metrics.silhouette_iou(view.alpha, alpha),
             "normals": metrics.normal_error(
@@ -138,6 +137,13 @@ def figures(
         each[f"psnr, {half} the body model"] = means["psnr"]
         each |= _fingers(avatar, _posed(who.name, who.source), notes)
     return [_figure(key, value, truth) for key, value in (means | each).items()], pictures
+
+
+def outline_psnr(
+    ours: Float[Tensor, "h w 3"], theirs: Float[Tensor, "h w 3"], both: Bool[Tensor, "h w"]
+) -> float:
+    """What the PSNR would be if all that both cover had the true colours."""
+    return metrics.psnr(torch.where(both[..., None], theirs, ours), theirs)
 
 
 def _fingers(avatar: Avatar, truth: Posed, notes: list[str]) -> dict[str, float]:
