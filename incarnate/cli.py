@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import tyro
 
+from incarnate import core
 from incarnate.progress import Report, reporter
 from incarnate.verbs import Animate, Create, Doctor, Evaluate, Mix, Render, Shot, Studio, Talk, Verb
 
@@ -53,10 +54,6 @@ def main(args: Sequence[str] | None = None) -> int:
         return _refused(f"{error.strerror}: {error.filename}" if error.filename else error.strerror)
     except ValueError as error:
         return _refused(str(error))
-    except ImportError as error:
-        if "INCARNATE_ISA" not in str(error):
-            raise
-        return _refused(str(error))
     except KeyboardInterrupt:
         match verb:
             case Create():
@@ -70,6 +67,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _run(verb: Verb) -> int:
     match verb:
+        case Doctor():  # Has more to say of a core that does not load.
+            return _doctor(verb)
+        case _:
+            core.loaded()
+    match verb:
         case Create():
             _create(verb)
         case Render():
@@ -82,15 +84,17 @@ def _run(verb: Verb) -> int:
             _evaluate(verb)
         case Studio():
             _studio(verb)
-        case Doctor():
-            from incarnate.doctor import diagnosis
-
-            checks = diagnosis()
-            sys.stdout.write(checks.json() if verb.json else checks.text())
-            return 0 if checks.healthy else 1
         case _:
             assert_never(verb)
     return 0
+
+
+def _doctor(verb: Doctor) -> int:
+    from incarnate.doctor import diagnosis
+
+    checks = diagnosis()
+    sys.stdout.write(checks.json() if verb.json else checks.text())
+    return 0 if checks.healthy else 1
 
 
 def _create(verb: Create) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from incarnate.core import UnknownInstructionSet, loaded
 from incarnate.weights import TABLE, Weights, path, verify
 
 State = Literal["ok", "optional", "missing"]
@@ -112,10 +113,11 @@ def _native() -> Check:
             "native renderer", "missing", "not built", f"needs a C++17 compiler; {REINSTALL}"
         )
     try:
-        core = importlib.import_module("incarnate._native")
+        core = loaded()
+    except UnknownInstructionSet as error:
+        return Check("native renderer", "missing", str(error))  # It says what to do itself.
     except ImportError as error:
-        remedy = "" if "INCARNATE_ISA" in str(error) else REINSTALL  # It says what to do itself.
-        return Check("native renderer", "missing", str(error), remedy)
+        return Check("native renderer", "missing", str(error), REINSTALL)
     return Check(
         "native renderer",
         "ok",

@@ -1,12 +1,13 @@
 """How the compiled core is loaded: which instruction set it runs on, and who is told."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
-from incarnate import _native, doctor
+from incarnate import _native, cli, core, doctor
 
 SETS = ["baseline", "v3", "v4"]
 
@@ -41,3 +42,21 @@ def test_the_doctor_tells_instruction_sets_and_threads():
     assert check.state == "ok"
     assert check.detail.startswith(f"{_native.instruction_set()} of baseline")
     assert f"{_native.threads()} threads" in check.detail
+
+
+def test_the_doctor_passes_on_what_the_core_says_itself():
+    answer = run("neon", "-m", "incarnate", "doctor", "--json")
+    assert answer.returncode == 1
+    (lost,) = (c for c in json.loads(answer.stdout)["checks"] if c["name"] == "native renderer")
+    assert lost["state"] == "missing" and "INCARNATE_ISA came as 'neon'" in lost["detail"]
+    assert lost["remedy"] == ""
+
+
+def test_a_core_that_is_not_there_is_no_wrong_instruction_set(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "incarnate._native", None)
+    with pytest.raises(ModuleNotFoundError, match="incarnate._native"):
+        core.loaded()
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["render", "x.avatar", "-o", "x.png"])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert doctor._native().remedy == doctor.REINSTALL
