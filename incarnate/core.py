@@ -1,10 +1,14 @@
-"""The compiled core, as everything loads it whose errors are for users to read.
+"""The compiled core: whether it loads, and which tensors its kernels take.
 
 Without torch, so that the command line can ask before anything slow is imported.
 """
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class UnknownInstructionSet(ValueError):
@@ -19,3 +23,15 @@ def loaded() -> ModuleType:
         if error.name is not None:  # Python names what it cannot load: the core was not asked.
             raise
         raise UnknownInstructionSet(str(error)) from error
+
+
+def check(instead: str, **tensors: "Tensor") -> None:
+    """ValueError, naming what to use instead, for a tensor that is not float32 on the CPU."""
+    import torch
+
+    for name, tensor in tensors.items():
+        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+            raise ValueError(
+                f"the compiled core takes float32 on the CPU, but {name} came as {tensor.dtype} on "
+                f"{tensor.device}; convert it, or use {instead}"
+            )

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from incarnate.core import check
+
 WINDOW = 11  # Pixels; with SIGMA, the window of Wang et al. 2004.
 SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2
@@ -43,7 +45,7 @@ def ssim(
         case "torch":
             return _ssim(a, b)
         case "native":
-            _check(a, b)
+            check("backend='torch'", a=a, b=b)
             return _NativeSsim.apply(a, b)
         case _:
             assert_never(backend)
@@ -69,15 +71,6 @@ def _blurred(image: Float[Tensor, "h w c"]) -> Float[Tensor, "y x c"]:
 def _window() -> Float[Tensor, "11"]:
     x = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
     return torch.softmax(-(x**2) / (2 * SIGMA**2), 0)
-
-
-def _check(*tensors: Tensor) -> None:
-    for tensor in tensors:
-        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
-            raise ValueError(
-                f"the native ssim takes float32 on the CPU, not {tensor.dtype} on {tensor.device}; "
-                "convert it, or use backend='torch'"
-            )
 
 
 class _NativeSsim(torch.autograd.Function):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from incarnate import _native, cli, core, doctor
 
@@ -60,3 +61,11 @@ def test_a_core_that_is_not_there_is_no_wrong_instruction_set(monkeypatch: pytes
         cli.main(["render", "x.avatar", "-o", "x.png"])
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     assert doctor._native().remedy == doctor.REINSTALL
+
+
+def test_only_float32_on_the_cpu_is_taken_and_the_rest_by_name_referred_elsewhere():
+    good = torch.zeros(2)
+    core.check("a loop", first=good, second=good)
+    for bad, what in ((good.double(), "float64 on cpu"), (good.to("meta"), "float32 on meta")):
+        with pytest.raises(ValueError, match=f"second came as torch.{what}; .* use a loop$"):
+            core.check("a loop", first=good, second=bad)

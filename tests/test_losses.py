@@ -56,6 +56,12 @@ def test_ssim_refuses_what_is_smaller_than_its_window():
         ssim(a, b)
 
 
+def test_native_ssim_refuses_what_the_core_does_not_take():
+    a, b = pictures()
+    with pytest.raises(ValueError, match="b came as torch.float64 .* use backend='torch'"):
+        ssim(a, b.double())
+
+
 def test_l1_counts_only_weighed_pixels():
     a, b = torch.zeros(4, 4, 3), torch.ones(4, 4, 3)
     b[:2] = 0.25

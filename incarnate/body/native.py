@@ -11,6 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from incarnate import _native
+from incarnate.core import check
+
+TWIN = "incarnate.body.skinning"  # For what the core does not take.
 
 
 def skin(
@@ -23,7 +26,7 @@ def skin(
 
     ValueError for other types or devices, and for joints that have no bone.
     """
-    _check(points=points, weights=weights, bones=bones)
+    check(TWIN, points=points, weights=weights, bones=bones)
     count = points.shape[:-2].numel()
     flat = _Skin.apply(
         points.reshape(count, *points.shape[-2:]),
@@ -45,19 +48,10 @@ def blend_shapes(
     Point i has the moves from starts[i] to starts[i + 1]. ValueError for other types or devices,
     and for starts or shapes that point nowhere.
     """
-    _check(weights=weights, moves=moves)
+    check(TWIN, weights=weights, moves=moves)
     count = weights.shape[:-1].numel()
     flat = _Shapes.apply(weights.reshape(count, weights.shape[-1]), moves, shapes, starts)
     return flat.reshape(*weights.shape[:-1], len(starts) - 1, 3)
-
-
-def _check(**tensors: Tensor) -> None:
-    for name, tensor in tensors.items():
-        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
-            raise ValueError(
-                f"the native kernels take float32 on the CPU, but {name} came as {tensor.dtype} on "
-                f"{tensor.device}; convert it, or use incarnate.body.skinning"
-            )
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from incarnate import _native
 from incarnate.cameras import Camera
+from incarnate.core import check
 from incarnate.render.raster import Fragments
 from incarnate.render.view import Cloud, View, check_finite
 from incarnate.scene import Gaussians, Mesh
 
+TWIN = "backend='torch'"  # For what the core does not take.
 CAMERA = 16  # Rotation, translation, fx, fy, cx, cy.
 CHANNELS = 32  # Drawn at a time.
 
@@ -37,9 +39,7 @@ def draw(
 
     More than 32 channels take several passes.
     """
-    _check(camera.world_to_camera, "the camera")
-    for name, tensor in [("means", cloud.means), ("colors", cloud.colors)]:
-        _check(tensor, name)
+    check(TWIN, camera=camera.world_to_camera, means=cloud.means, colors=cloud.colors)
     check_finite(cloud, camera, background)
     half = cloud.means.new_empty(camera.height, camera.width) if median else None
     if cloud.colors.shape[1] <= CHANNELS:
@@ -94,8 +94,7 @@ def picture(
 
 def rasterize(mesh: Mesh, camera: Camera) -> Fragments:
     """The triangles seen; nothing here has a gradient. ValueError for other types or devices."""
-    _check(camera.world_to_camera, "the camera")
-    _check(mesh.vertices, "vertices")
+    check(TWIN, camera=camera.world_to_camera, vertices=mesh.vertices)
     depth = mesh.vertices.new_empty(camera.height, camera.width)
     face_ids = torch.empty(camera.height, camera.width, dtype=torch.int64)
     barycentrics = depth.new_empty(camera.height, camera.width, 3)
@@ -110,14 +109,6 @@ def rasterize(mesh: Mesh, camera: Camera) -> Fragments:
         depth,
     )
     return Fragments(face_ids, barycentrics, depth)
-
-
-def _check(tensor: Tensor, name: str) -> None:
-    if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
-        raise ValueError(
-            f"the native backend draws float32 on the CPU, but {name} came as {tensor.dtype} on "
-            f"{tensor.device}; convert it, or use backend='torch'"
-        )
 
 
 def _plain(tensor: Tensor) -> Tensor:
