@@ -34,67 +34,36 @@ constexpr const char* NAMES[] = {"baseline", "v3", "v4"};
 const int best = level();
 int chosen = best;
 
-// Calls visit(tile) for the tiles a splat or triangle may touch, row by row.
-template <class Shape, class Visit>
-void each_tile(const Shape& s, int tiles_x, Visit visit) {
-  if (s.left == s.right) return;
-  for (int y = s.top / 8; y <= (s.bottom - 1) / 8; ++y)
-    for (int x = s.left / 8; x <= (s.right - 1) / 8; ++x) visit(y * tiles_x + x);
+int tiles_across(const Camera& camera) { return (camera.width + TILE_WIDTH - 1) / TILE_WIDTH; }
+int tile_count(const Camera& camera, const Kernels& k) {
+  return tiles_across(camera) * ((camera.height + k.tile_height - 1) / k.tile_height);
 }
 
-// The Gaussians of every tile, tile after tile, each list in order of index.
-void bin(Frame& f) {
-  const int tiles_x = (f.camera.width + TILE - 1) / TILE;
-  const int tiles = tiles_x * ((f.camera.height + TILE - 1) / TILE);
-  f.starts.assign(tiles + 1, 0);
-  f.slots.resize(f.splats.size() + 1);
-  f.slots[0] = 0;
-  for (size_t i = 0; i < f.splats.size(); ++i) {
-    uint32_t count = 0;
-    each_tile(f.splats[i], tiles_x, [&](int tile) { ++f.starts[tile + 1], ++count; });
-    f.slots[i + 1] = f.slots[i] + count;
-  }
-  for (int i = 0; i < tiles; ++i) f.starts[i + 1] += f.starts[i];
-  f.order.resize(f.starts[tiles]);
-  std::vector<uint32_t> next(f.starts.begin(), f.starts.end() - 1);
-  for (size_t i = 0; i < f.splats.size(); ++i)
-    each_tile(f.splats[i], tiles_x, [&](int tile) { f.order[next[tile]++] = uint32_t(i); });
-}
-
-struct Item {
-  uint32_t key, id;
+struct Sums {
+  std::vector<float> values;
+  std::vector<uint8_t> used;
 };
 
-// Sorts one tile's list near to far; equal depths stay in order.
-void sort_by_depth(Frame& f, int tile) {
-  const size_t stride = f.channels + 1;
-  uint32_t* ids = f.order.data() + f.starts[tile];
-  const uint32_t count = f.starts[tile + 1] - f.starts[tile];
-  if (count < 2) return;
-  std::unique_ptr<Item[]> scratch(new Item[2 * size_t(count)]);
-  Item *items = scratch.get(), *other = items + count;
-  uint32_t least = UINT32_MAX, most = 0;
-  for (uint32_t i = 0; i < count; ++i) {
-    uint32_t key;  // Positive floats order like their bits.
-    std::memcpy(&key, &f.features[ids[i] * stride + f.channels], 4);
-    items[i] = {key, ids[i]};
-    least = std::min(least, key), most = std::max(most, key);
-  }
-  for (int shift = 0; shift < 32 && (most - least) >> shift; shift += 8) {
-    uint32_t starts[257] = {};
-    for (uint32_t i = 0; i < count; ++i) ++starts[((items[i].key - least) >> shift & 255) + 1];
-    for (int i = 0; i < 256; ++i) starts[i + 1] += starts[i];
-    for (uint32_t i = 0; i < count; ++i)
-      other[starts[(items[i].key - least) >> shift & 255]++] = items[i];
-    std::swap(items, other);
-  }
-  for (uint32_t i = 0; i < count; ++i) ids[i] = items[i].id;
+// The memory of the last that went: films and fits ask for the same again and again, and fresh
+// pages cost as much as drawing. Never destroyed: a frame may outlive it. Busy, or left locked by a
+// fork, it is not waited for.
+template <class T>
+struct Store {
+  std::mutex gate;
+  T kept;
+};
+template <class T>
+void take(Store<T>& from, T& to) {
+  std::unique_lock<std::mutex> lock(from.gate, std::try_to_lock);
+  if (lock) to = std::move(from.kept);
 }
-
-// The memory of the last frame that went: films ask for the same again and again.
-// Never destroyed: frames may outlive it. Busy, or left locked by a fork, it is not waited for.
-std::mutex spare_gate;
-Buffers& spare = *new Buffers;
+template <class T>
+void leave(T& from, Store<T>& to) {
+  std::unique_lock<std::mutex> lock(to.gate, std::try_to_lock);
+  if (lock) to.kept = std::move(from);
+}
+Store<Buffers>& spare = *new Store<Buffers>;
+Store<Sums>& spare_sums = *new Store<Sums>;
 
 }  // namespace
 
@@ -122,55 +91,62 @@ bool set_instruction_set(const char* name) {
 }
 
 Lists Frame::lists() const {
-  return {splats.data(), features.data(), order.data(),  starts.data(), slots.data(),
-          channels,      camera.width,    camera.height, (camera.width + TILE - 1) / TILE};
+  return {splats.data(), features_at(), order.data(),  starts.data(), places.data(), slots.data(),
+          stride(), channels,      camera.width,    camera.height, tiles_across(camera)};
 }
 
-Frame::Frame() {
-  std::unique_lock<std::mutex> lock(spare_gate, std::try_to_lock);
-  if (lock) static_cast<Buffers&>(*this) = std::move(spare);
+const float* Frame::features_at() const {
+  return channels < NEAR_FEATURES && !splats.empty() ? splats[0].features : features.data();
 }
+
+int Frame::stride() const {
+  return channels < NEAR_FEATURES ? int(sizeof(Splat) / sizeof(float)) : channels + 1;
+}
+
+Frame::Frame() { take<Buffers>(spare, *this); }
 
 Frame::~Frame() {
-  if (splats.empty()) return;
-  std::unique_lock<std::mutex> lock(spare_gate, std::try_to_lock);
-  if (lock) spare = std::move(*this);
+  if (!splats.empty()) leave<Buffers>(*this, spare);
 }
 
 Frame splat(const Cloud& cloud, const Camera& camera, const Picture& out) {
   Frame f;
+  const Kernels& k = kernels();
+  f.kernels = &k;
   f.camera = camera;
   f.channels = cloud.channels;
   f.splats.resize(cloud.count);
-  f.features.resize(size_t(cloud.count) * (cloud.channels + 1));
-  const Kernels& k = kernels();
+  if (cloud.channels >= NEAR_FEATURES) f.features.resize(size_t(cloud.count) * (cloud.channels + 1));
   parallel((cloud.count + CHUNK - 1) / CHUNK, [&](int i) {
     k.project(cloud, camera, i * CHUNK, std::min(cloud.count, (i + 1) * CHUNK), f.splats.data(),
               f.features.data());
   });
-  bin(f);
+  const int tiles = tile_count(camera, k);
+  make_lists(f, f.features_at() + cloud.channels, f.stride(), tiles_across(camera), tiles);
   const Lists lists = f.lists();
-  parallel(int(f.starts.size()) - 1, [&](int tile) {
-    sort_by_depth(f, tile);
-    k.blend(lists, tile, out);
-  });
+  parallel(tiles, [&](int tile) { k.blend(lists, tile, out); });
   return f;
 }
 
 void splat_backward(const Frame& f, const Cloud& cloud, const PictureGradient& gradient,
                     CloudGradient out, double* camera) {
-  const Kernels& k = kernels();
+  const Kernels& k = *f.kernels;
   const Lists lists = f.lists();
-  // Every slot is written by the one tile it belongs to, then summed in a fixed order.
-  std::unique_ptr<float[]> sums(new float[size_t(f.slots.back()) * slot_size(f.channels) + 1]);
+  // Every place is written by the one tile it belongs to, then summed in a fixed order.
+  Sums sums;
+  take(spare_sums, sums);
+  sums.values.resize(size_t(f.order.size()) * owed_size(f.channels));
+  sums.used.assign(f.order.size(), 0);
+  const Owed owed = {sums.values.data(), sums.used.data()};
   parallel(int(f.starts.size()) - 1,
-           [&](int tile) { k.blend_backward(lists, tile, gradient, sums.get()); });
+           [&](int tile) { k.blend_backward(lists, tile, gradient, owed); });
   const int chunks = (cloud.count + CHUNK - 1) / CHUNK;
   std::vector<double> shares(camera ? size_t(chunks) * CAMERA : 0, 0.);
   parallel(chunks, [&](int i) {
     k.project_backward(cloud, f.camera, i * CHUNK, std::min(cloud.count, (i + 1) * CHUNK), lists,
-                       sums.get(), out, camera ? shares.data() + size_t(i) * CAMERA : nullptr);
+                       owed, out, camera ? shares.data() + size_t(i) * CAMERA : nullptr);
   });
+  leave(sums, spare_sums);
   if (!camera) return;
   std::fill(camera, camera + CAMERA, 0.);
   for (size_t i = 0; i < shares.size(); ++i) camera[i % CAMERA] += shares[i];
@@ -219,12 +195,12 @@ void rasterize(const Faces& faces, int vertices, int count, const Camera& camera
     kept[i] = k.set_up(faces, points, camera, i * CHUNK, std::min(count, (i + 1) * CHUNK),
                        all + i * CHUNK);
   });
-  const int tiles_x = (camera.width + TILE - 1) / TILE;
-  const int tiles = tiles_x * ((camera.height + TILE - 1) / TILE);
+  const int tiles_x = tiles_across(camera), tiles = tile_count(camera, k);
   const auto each = [&](auto visit) {
     for (int i = 0; i < chunks; ++i)
       for (int at = i * CHUNK; at < i * CHUNK + kept[i]; ++at)
-        each_tile(all[at], tiles_x, [&](int tile) { visit(at, tile); });
+        each_tile(tiles_of(all[at].left, all[at].right, all[at].top, all[at].bottom), tiles_x,
+                  [&](int tile) { visit(at, tile); });
   };
   std::vector<uint32_t> starts(tiles + 1, 0);
   each([&](int, int tile) { ++starts[tile + 1]; });

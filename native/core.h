@@ -3,26 +3,24 @@
 #include <vector>
 
 #include "kernels.h"
+#include "lists.h"
 
 const Kernels& kernels();
 const char* instruction_set();
 std::vector<const char*> instruction_sets();  // Those of this build and machine, the best last.
 bool set_instruction_set(const char* name);  // False if it is none of them.
 
-struct Buffers {
-  std::vector<Splat> splats;
-  std::vector<float> features;
-  std::vector<uint32_t> order, starts, slots;
-};
-
 // Everything backward needs from forward, besides the picture.
 struct Frame : Buffers {
+  const Kernels* kernels;  // Tiles differ between instruction sets.
   Camera camera;
   int channels;
   Frame();
   Frame(Frame&&) = default;
   ~Frame();
   Lists lists() const;
+  const float* features_at() const;  // Of the first splat; others' are `stride` apart.
+  int stride() const;
 };
 
 Frame splat(const Cloud& cloud, const Camera& camera, const Picture& out);

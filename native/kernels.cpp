@@ -4,9 +4,12 @@
 
 #include <cstddef>
 
+#include "shuffle.h"
 #include "vec.h"
 
 #include "project.inl"
+
+#include "pairs.inl"
 
 #include "blend.inl"
 
@@ -21,6 +24,7 @@
 #include "skin.inl"
 
 extern const Kernels KERNELS = {
+    TILE_HEIGHT,
     project,     project_backward,  blend,          blend_backward,      ssim_row,
     ssim_row_backward, localize,    set_up,         draw_tile,           turn,
     skin,        blend_points,      blend_points_backward, add_shapes,   add_shapes_backward,

@@ -1,9 +1,9 @@
 // The inner loops: data they share with core.cpp, and the table each instruction set fills.
-// Layouts are row-major float32; a tile is 32 x 32 pixels, 8 x 8 blocks of 4 x 4 pixels.
+// Layouts are row-major float32; a tile is 8 x 8 blocks of 4 pixels by as many rows as fill a vector.
 #pragma once
 #include <cstdint>
 
-constexpr int TILE = 32;
+constexpr int TILE_WIDTH = 32;
 constexpr int MAX_FEATURES = 33;  // Colours and depth.
 constexpr int MOMENTS = 6;        // s, s dx, s dy, s dx dx, s dx dy, s dy dy.
 constexpr int CAMERA = 16;        // A camera's numbers: rotation, translation, fx, fy, cx, cy.
@@ -24,21 +24,31 @@ struct CloudGradient {
   float *means, *quats, *scales, *opacities, *colors;
 };
 
-// One projected Gaussian: alpha(d) = opacity * 2^(xx dx dx + xy dx dy + yy dy dy).
-struct Splat {
-  float x, y, xx, xy, yy, opacity;
-  int16_t left, right, top, bottom;  // Blocks [left, right) x [top, bottom) that it may touch.
+constexpr int NEAR_FEATURES = 4;
+
+// One projected Gaussian: alpha(d) = 2^(xx dx dx + xy dx dy + yy dy dy + level).
+struct alignas(64) Splat {
+  float x, y, xx, xy, yy, level;
+  uint16_t left, right, top, bottom;  // Blocks [left, right) x [top, bottom) that it may touch.
   // It is seen at dy for |dx - slope dy| <= sqrt(width - narrowing dy dy), furthest right at summit.
   float slope, width, narrowing, summit;
+  float features[NEAR_FEATURES];  // Colours and depth, if there are no more.
 };
 
 struct Lists {
   const Splat* splats;
-  const float* features;     // (count, channels + 1): colours, then depth.
+  const float* features;     // Colours, then depth: each Gaussian's `stride` after the one before.
   const uint32_t* order;     // Gaussians of every tile, near to far, tile after tile.
   const uint32_t* starts;    // (tiles + 1) into order.
-  const uint32_t* slots;     // (count + 1): first slot of each Gaussian, one per tile it touches.
-  int channels, width, height, tiles_x;
+  const uint32_t* places;    // Where in order each Gaussian is, tile by tile: those of Gaussian i
+  const uint32_t* slots;     // lie from slots[i] to slots[i + 1].
+  int stride, channels, width, height, tiles_x;
+};
+
+// What a Gaussian owes, for each place in order: sums of MOMENTS, colours and depth, where used.
+struct Owed {
+  float* sums;
+  uint8_t* used;
 };
 
 struct Picture {
@@ -74,7 +84,7 @@ struct Local {
 struct Triangle {
   double edge[3][3];  // Barycentric i is proportional to edge[i] . (x, y, 1), in pixels.
   double volume;      // The edges' sum is volume / z.
-  int16_t left, right, top, bottom;  // Blocks.
+  uint16_t left, right, top, bottom;  // Blocks.
   int32_t face;
 };
 
@@ -183,12 +193,14 @@ struct Exposure {
 };
 
 struct Kernels {
+  int tile_height;  // Pixels.
+  // Writes `features` (count, channels + 1) unless they have their place in the splats.
   void (*project)(const Cloud&, const Camera&, int first, int last, Splat*, float* features);
   // Adds what these Gaussians owe to the camera's (CAMERA) numbers, unless that is null.
   void (*project_backward)(const Cloud&, const Camera&, int first, int last, const Lists&,
-                           const float* sums, CloudGradient, double* camera);
+                           Owed, CloudGradient, double* camera);
   void (*blend)(const Lists&, int tile, const Picture&);
-  void (*blend_backward)(const Lists&, int tile, const PictureGradient&, float* sums);
+  void (*blend_backward)(const Lists&, int tile, const PictureGradient&, Owed);
   double (*ssim_row)(const Pair&, int y, float* slopes, float* rows, int pitch);
   void (*ssim_row_backward)(const Pair&, int y, const float* slopes, float scale, float* out,
                             float* rows, int pitch);
@@ -217,4 +229,5 @@ struct Kernels {
   void (*resolve_row)(const Dressed&, const Stage&, int row, const Exposure&);
 };
 
-inline int slot_size(int channels) { return (MOMENTS + channels + 1 + 15) / 16 * 16; }
+constexpr int OWED_MOST = (MOMENTS + MAX_FEATURES + 15) / 16 * 16;
+inline int owed_size(int channels) { return (MOMENTS + channels + 1 + 15) / 16 * 16; }

@@ -49,8 +49,8 @@ inline void triangle_box(const Camera& c, const Local* const p[3], Triangle& t) 
   else if (!(has_center(low[0], high[0]) && has_center(low[1], high[1])))
     return;
   const double x = (low[0] + high[0]) / 2, y = (low[1] + high[1]) / 2;
-  blocks(float(x), float(high[0] - x) + 0.01f, c.width, t.left, t.right);
-  blocks(float(y), float(high[1] - y) + 0.01f, c.height, t.top, t.bottom);
+  blocks(float(x), float(high[0] - x) + 0.01f, c.width, 4, t.left, t.right);
+  blocks(float(y), float(high[1] - y) + 0.01f, c.height, BLOCK_HEIGHT, t.top, t.bottom);
   if (t.left == t.right || t.top == t.bottom) t.left = t.right = t.top = t.bottom = 0;
 }
 
@@ -107,9 +107,9 @@ inline Edges edges(const Corners& s, const Triangle& t, Corner c) {
   return e;
 }
 
-inline F bits(int32_t value) {
-  F r;
-  EACH_PART r.v[k] = (V)(VI{} + value);
+inline B bits(int32_t value) {
+  B r;
+  for (V& part : r.v) part = (V)(VI{} + value);
   return r;
 }
 
@@ -120,44 +120,43 @@ inline void blank(const Hits& out, size_t at, int count) {
 
 template <bool PARALLEL>
 void draw_tile_for(const Corners& s, int tile, const Hits& out) {
-  const Lists grid = {nullptr, nullptr, nullptr, nullptr, nullptr, 0, s.width, s.height, s.tiles_x};
-  const Corner c = corner(grid, tile);
+  const Corner c = corner(s.tiles_x, tile);
   if (s.starts[tile] == s.starts[tile + 1]) {
-    const int wide = s.width - c.x < TILE ? s.width - c.x : TILE;
-    for (int y = c.y; y < c.y + TILE && y < s.height; ++y)
+    const int wide = s.width - c.x < TILE_WIDTH ? s.width - c.x : TILE_WIDTH;
+    for (int y = c.y; y < c.y + TILE_HEIGHT && y < s.height; ++y)
       blank(out, size_t(y) * s.width + c.x, wide);
     return;
   }
-  alignas(64) float nearest[BLOCKS * LANES] = {};  // 1 / z.
-  alignas(64) int32_t ids[BLOCKS * LANES];
+  alignas(64) float nearest[BLOCKS * BLOCK_LANES] = {};  // 1 / z.
+  alignas(64) int32_t ids[BLOCKS * BLOCK_LANES];
   for (int32_t& id : ids) id = -1;
-  const F zero(0.f), limit(1.f / NEAR);
+  const B zero(0.f), limit(1.f / NEAR);
   for (uint32_t k = s.starts[tile]; k < s.starts[tile + 1]; ++k) {
     const Triangle& t = s.triangles[s.order[k]];
     const Edges e = edges<PARALLEL>(s, t, c);
-    uint64_t todo = covered(t.left, t.right, t.top, t.bottom, c.x / 4, c.y / 4);
+    uint64_t todo = covered(t.left, t.right, t.top, t.bottom, c.x / 4, c.y / BLOCK_HEIGHT);
     for (; todo; todo &= todo - 1) {
       const int b = __builtin_ctzll(todo);
-      const F x = load(CENTERS.x[b % 8]), y = load(CENTERS.y[b / 8]);
-      F w[3];
-      for (int i = 0; i < 3; ++i) w[i] = F(e.x[i]) * x + F(e.y[i]) * y + F(e.at_corner[i]);
-      F slope = (w[0] + w[1] + w[2]) * F(e.per_volume);
+      const B x = load<B>(CENTERS.x[b % 8]), y = load<B>(CENTERS.y[b / 8]);
+      B w[3];
+      for (int i = 0; i < 3; ++i) w[i] = B(e.x[i]) * x + B(e.y[i]) * y + B(e.at_corner[i]);
+      B slope = (w[0] + w[1] + w[2]) * B(e.per_volume);
       if (PARALLEL) {
-        const F z = w[0] * F(e.z[0]) + w[1] * F(e.z[1]) + w[2] * F(e.z[2]);
-        slope = slope / (z * F(e.per_volume));
+        const B z = w[0] * B(e.z[0]) + w[1] * B(e.z[1]) + w[2] * B(e.z[2]);
+        slope = slope / (z * B(e.per_volume));
       }
-      const F before = load(nearest + b * LANES);
-      const Mask hit = (zero <= w[0]) & (zero <= w[1]) & (zero <= w[2]) & (before < slope) &
+      const B before = load<B>(nearest + b * BLOCK_LANES);
+      const auto hit = (zero <= w[0]) & (zero <= w[1]) & (zero <= w[2]) & (before < slope) &
                        (slope <= limit);
-      store(nearest + b * LANES, select(hit, slope, before));
-      float* id = reinterpret_cast<float*>(ids + b * LANES);
-      store(id, select(hit, bits(int32_t(s.order[k])), load(id)));
+      store(nearest + b * BLOCK_LANES, select(hit, slope, before));
+      float* id = reinterpret_cast<float*>(ids + b * BLOCK_LANES);
+      store(id, select(hit, bits(int32_t(s.order[k])), load<B>(id)));
     }
   }
   Edges e = {};
   int32_t last = -1;  // Neighbours mostly see the same triangle.
-  each_pixel(grid, c, [&](int b, int lane, size_t at) {
-    const int32_t id = ids[b * LANES + lane];
+  each_pixel(s.width, s.height, c, [&](int b, int lane, size_t at) {
+    const int32_t id = ids[b * BLOCK_LANES + lane];
     if (id < 0) return blank(out, at, 1);
     if (id != last) e = edges<PARALLEL>(s, s.triangles[id], c), last = id;
     const float x = CENTERS.x[b % 8][lane], y = CENTERS.y[b / 8][lane];

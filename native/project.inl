@@ -4,6 +4,9 @@
 namespace {
 
 constexpr float NEAR = 0.01f, BLUR = 0.3f, LOG2E = 1.44269504f;
+constexpr float ALPHA_MAX = 0.999f, T_MIN = 1e-4f;
+constexpr float LOG_ALPHA_MIN = -7.99435344f, LOG_ALPHA_MAX = -0.00144341686f;  // 1/255, 0.999.
+constexpr int BLOCKS = 64, BLOCK_HEIGHT = BLOCK_LANES / 4, TILE_HEIGHT = 8 * BLOCK_HEIGHT;
 
 struct V3 {
   F x, y, z;
@@ -35,19 +38,27 @@ inline void rotate(Projection& s) {
   s.axes[2] = {two * (x * z + w * y), two * (y * z - w * x), one - two * (x * x + y * y)};
 }
 
+// The first `count` of sixteen triples; the rest are ones.
+inline void load3(const float* p, int count, F* out) {
+  if (count == LANES) return split3(p, out);
+  alignas(64) float t[3 * LANES];
+  for (float& x : t) x = 1.f;
+  std::memcpy(t, p, sizeof(float) * 3 * count);
+  split3(t, out);
+}
+
+inline void load4(const float* p, int count, F* out) {
+  for (int k = 0; k < 4; ++k) out[k] = strided(p + k, 4, count);
+}
+
 inline Projection projection(const Cloud& g, const Camera& c, int first, int count) {
   Projection s;
-  V3 mean;
-  F* mean_parts[3] = {&mean.x, &mean.y, &mean.z};
-  F length = F(0.f);
-  for (int k = 0; k < 3; ++k) {
-    *mean_parts[k] = strided(g.means + 3 * first + k, 3, count);
-    s.scale[k] = strided(g.scales + 3 * first + k, 3, count);
-  }
-  for (int k = 0; k < 4; ++k) {
-    s.quat[k] = strided(g.quats + 4 * first + k, 4, count);
-    length += s.quat[k] * s.quat[k];
-  }
+  F at[3], length(0.f);
+  load3(g.means + 3 * size_t(first), count, at);
+  load3(g.scales + 3 * size_t(first), count, s.scale);
+  load4(g.quats + 4 * size_t(first), count, s.quat);
+  const V3 mean = {at[0], at[1], at[2]};
+  for (int k = 0; k < 4; ++k) length += s.quat[k] * s.quat[k];
   s.quat_scale = F(1.f) / upper(root(length), F(1e-12f));
   for (F& q : s.quat) q = q * s.quat_scale;
   rotate(s);
@@ -87,65 +98,79 @@ inline Projection projection(const Cloud& g, const Camera& c, int first, int cou
   return s;
 }
 
-// Blocks of 4 pixels whose centres may lie within `reach` of `center`; [0, 0) if none.
-inline void blocks(float center, float reach, int size, int16_t& first, int16_t& last) {
+// Blocks of `side` pixels whose centres may lie within `reach` of `center`; [0, 0) if none.
+inline void blocks(float center, float reach, int size, int side, uint16_t& first, uint16_t& last) {
   const float low = center - reach - 0.5f, high = center + reach - 0.5f;
   first = last = 0;
   if (!(low <= size - 1) || !(high >= 0)) return;
-  first = int16_t((low > 0 ? int(low) : 0) / 4);
-  last = int16_t((high < size - 1 ? int(high) : size - 1) / 4 + 1);
+  first = uint16_t((low > 0 ? int(low) : 0) / side);
+  last = uint16_t((high < size - 1 ? int(high) : size - 1) / side + 1);
 }
 
-// What sixteen splats hold, lane by lane, as they are stored.
-struct Lanes {
-  enum { X, Y, XX, XY, YY, SLOPE, WIDE, NARROWING, SUMMIT, REACH_X, REACH_Y, Z, SEEN, COUNT };
-  alignas(64) float t[COUNT][LANES];
-};
+// The blocks of `side` pixels that `blocks` gives, lane by lane: firsts and lasts, 16 bits each.
+inline void pack_blocks(const F& center, const F& reach, int size, int side, Mask seen, F& out) {
+  const F low = center - reach - F(0.5f), high = center + reach - F(0.5f);
+  const F end(float(size - 1)), zero(0.f), per_block(1.f / float(side));
+  seen = seen & (low <= end) & (zero <= high);
+  const F first = upper(low, zero) * per_block, last = lower(high, end) * per_block;
+  for (int k = 0; k < LANES / WIDTH; ++k)
+    out.v[k] = (V)(__builtin_convertvector(first.v[k], VI) |
+                   (__builtin_convertvector(last.v[k], VI) + 1) << 16);
+  out = keep(seen, out);
+}
 
-inline void fill(const Projection& s, const Camera& c, const F& opacity, Lanes& out) {
-  const F inverse = F(-LOG2E) / s.det, one(1.f), zero(0.f);
-  store(out.t[Lanes::X], F(c.fx) * s.local.x * s.inverse_z + F(c.cx));
-  store(out.t[Lanes::Y], F(c.fy) * s.local.y * s.inverse_z + F(c.cy));
-  store(out.t[Lanes::XX], F(0.5f) * s.cov[2] * inverse);
-  store(out.t[Lanes::XY], -s.cov[1] * inverse);
-  store(out.t[Lanes::YY], F(0.5f) * s.cov[0] * inverse);
+// The sixteen numbers of a Splat.
+inline void fill(const Projection& s, const Camera& c, const F& opacity, F* out) {
+  const F inverse = F(-LOG2E) / s.det, one(1.f), zero(0.f), strength = F(255.f) * opacity;
+  out[0] = F(c.fx) * s.local.x * s.inverse_z + F(c.cx);
+  out[1] = F(c.fy) * s.local.y * s.inverse_z + F(c.cy);
+  out[2] = F(0.5f) * s.cov[2] * inverse;
+  out[3] = -s.cov[1] * inverse;
+  out[4] = F(0.5f) * s.cov[0] * inverse;
   // alpha >= 1/255 is an ellipse: so many standard deviations, with a little spare for rounding.
-  const F strength = F(255.f) * opacity;
-  const F level = F(1.0005f) * root(F(2.f) * logarithm(upper(strength, one)));
+  const F bits = logarithm_of_two(upper(strength, one));
+  out[5] = bits + F(LOG_ALPHA_MIN);
+  const F level = F(1.0005f) * root(F(2.f / LOG2E) * bits);
   const F deviation = root(s.cov[0]), per_row = one / s.cov[2], conditional = s.det * per_row;
-  store(out.t[Lanes::REACH_X], level * deviation + F(0.01f));
-  store(out.t[Lanes::REACH_Y], level * root(s.cov[2]) + F(0.01f));
-  store(out.t[Lanes::SLOPE], s.cov[1] * per_row);
-  store(out.t[Lanes::WIDE], conditional * level * level);
-  store(out.t[Lanes::NARROWING], conditional * per_row);
-  store(out.t[Lanes::SUMMIT], level * s.cov[1] / deviation);
-  store(out.t[Lanes::Z], s.local.z);
   const Mask seen = (F(NEAR) <= s.local.z) & (zero < s.det) & (one <= strength);
-  store(out.t[Lanes::SEEN], select(seen, one, zero));
+  F across, along;
+  pack_blocks(out[0], level * deviation + F(0.01f), c.width, 4, seen, across);
+  pack_blocks(out[1], level * root(s.cov[2]) + F(0.01f), c.height, BLOCK_HEIGHT, seen, along);
+  const Mask both = occupied(across) & occupied(along);
+  out[6] = keep(both, across), out[7] = keep(both, along);
+  out[8] = s.cov[1] * per_row;
+  out[9] = conditional * level * level;
+  out[10] = conditional * per_row;
+  out[11] = level * s.cov[1] / deviation;
 }
 
 void project(const Cloud& g, const Camera& c, int first, int last, Splat* splats,
              float* features) {
+  const int n = g.channels + 1;
   for (int at = first; at < last; at += LANES) {
     const int count = last - at < LANES ? last - at : LANES;
-    Lanes lanes;
-    fill(projection(g, c, at, count), c, strided(g.opacities + at, 1, count), lanes);
-    const auto& t = lanes.t;
+    F out[16];
+    const Projection s = projection(g, c, at, count);
+    fill(s, c, strided(g.opacities + at, 1, count), out);
+    if (n == 4) load3(g.colors + 3 * size_t(at), count, out + 12);
+    else if (n < 4)
+      for (int k = 0; k < n - 1; ++k) out[12 + k] = strided(g.colors + size_t(at) * (n - 1) + k, n - 1, count);
+    for (int k = 11 + n; k < 16; ++k) out[k] = s.local.z;
+    if (count == LANES) {
+      to_records(out, reinterpret_cast<float*>(splats + at), 16);
+    } else {
+      alignas(64) float records[16 * LANES];
+      to_records(out, records, 16);
+      std::memcpy(static_cast<void*>(splats + at), records, sizeof(float) * 16 * count);
+    }
+    if (n <= NEAR_FEATURES) continue;
+    alignas(64) float z[LANES];
+    store(z, s.local.z);
     for (int i = 0; i < count; ++i) {
-      Splat& out = splats[at + i];
-      out = {t[Lanes::X][i], t[Lanes::Y][i], t[Lanes::XX][i], t[Lanes::XY][i], t[Lanes::YY][i],
-             g.opacities[at + i], 0, 0, 0, 0,
-             t[Lanes::SLOPE][i], t[Lanes::WIDE][i], t[Lanes::NARROWING][i], t[Lanes::SUMMIT][i]};
-      if (t[Lanes::SEEN][i] > 0) {
-        blocks(out.x, t[Lanes::REACH_X][i], c.width, out.left, out.right);
-        blocks(out.y, t[Lanes::REACH_Y][i], c.height, out.top, out.bottom);
-        if (out.left == out.right || out.top == out.bottom)
-          out.left = out.right = out.top = out.bottom = 0;
-      }
-      float* feature = features + size_t(at + i) * (g.channels + 1);
+      float* feature = features + size_t(at + i) * n;
       const float* color = g.colors + size_t(at + i) * g.channels;
-      for (int k = 0; k < g.channels; ++k) feature[k] = color[k];
-      feature[g.channels] = t[Lanes::Z][i];
+      for (int k = 0; k < n - 1; ++k) feature[k] = color[k];
+      feature[n - 1] = z[i];
     }
   }
 }
@@ -245,50 +270,84 @@ inline void camera_gradient(const Projection& s, const Camera& c, const Steps& d
   }
 }
 
-inline void write_lanes(float* out, int stride, int count, const F& value, Mask keep) {
+// Sixteen triples where `keep_them`, else zeros; the first `count` of them.
+inline void store3(const F* in, int count, Mask keep_them, float* p) {
+  const F kept[3] = {keep(keep_them, in[0]), keep(keep_them, in[1]), keep(keep_them, in[2])};
+  if (count == LANES) return join3(kept, p);
+  alignas(64) float t[3 * LANES];
+  join3(kept, t);
+  std::memcpy(p, t, sizeof(float) * 3 * count);
+}
+
+inline void store_strided(float* out, int stride, int count, const F& value, Mask keep_them) {
   alignas(64) float t[LANES];
-  store(t, select(keep, value, F(0.f)));
-  for (int i = 0; i < count; ++i) out[i * stride] = t[i];
+  store(t, keep(keep_them, value));
+  for (int i = 0; i < count; ++i) out[size_t(i) * stride] = t[i];
+}
+
+// What sixteen Gaussians, from `at`, owe over all tiles: (size, LANES), where `seen`.
+inline void sum_owed(const Lists& lists, Owed owed, int at, int count, int size, F* out,
+                     float* seen) {
+  alignas(64) float rows[LANES * OWED_MOST];
+  std::memset(rows, 0, sizeof(float) * LANES * size);
+  for (int i = 0; i < count; ++i)
+    for (uint32_t slot = lists.slots[at + i]; slot < lists.slots[at + i + 1]; ++slot) {
+      const uint32_t place = lists.places[slot];
+      if (!owed.used[place]) continue;
+      seen[i] = 1;
+      for (int k = 0; k < size; k += LANES)
+        store(rows + i * size + k,
+              load(rows + i * size + k) + load(owed.sums + size_t(place) * size + k));
+    }
+  for (int k = 0; k < size; k += LANES) from_records(rows + k, size, out + k);
+}
+
+// Places lie anywhere in memory: ask for those to come.
+inline void foresee(const Lists& lists, Owed owed, int first, int last, int size) {
+  for (uint32_t slot = lists.slots[first]; slot < lists.slots[last]; ++slot) {
+    const uint32_t place = lists.places[slot];
+    if (!owed.used[place]) continue;
+    for (int k = 0; k < size; k += 16) __builtin_prefetch(owed.sums + size_t(place) * size + k);
+  }
 }
 
 template <bool MOVES>
 void project_backward_for(const Cloud& g, const Camera& c, int first, int last, const Lists& lists,
-                          const float* sums, CloudGradient out, double* camera) {
-  const int size = slot_size(g.channels), values = MOMENTS + g.channels + 1;
+                          Owed owed, CloudGradient out, double* camera) {
+  const int size = owed_size(g.channels);
   for (int at = first; at < last; at += LANES) {
     const int count = last - at < LANES ? last - at : LANES;
-    alignas(64) float t[MOMENTS + MAX_FEATURES][LANES], seen[LANES] = {};
-    for (int k = 0; k < values; ++k) store(t[k], F(0.f));
-    for (int i = 0; i < count; ++i) {
-      const uint32_t begin = lists.slots[at + i], end = lists.slots[at + i + 1];
-      seen[i] = float(end > begin);
-      for (uint32_t slot = begin; slot < end; ++slot)
-        for (int k = 0; k < values; ++k) t[k][i] += sums[size_t(slot) * size + k];
-      float* color = out.colors + size_t(at + i) * g.channels;
-      for (int k = 0; k < g.channels; ++k) color[k] = t[MOMENTS + k][i];
-      out.opacities[at + i] = seen[i] ? t[0][i] / g.opacities[at + i] : 0.f;
-    }
+    alignas(64) float seen[LANES] = {};
+    F m[OWED_MOST], d_mean[3], d_quat[4], d_scale[3];
+    const int next = at + 4 * LANES, end = next + LANES;
+    if (next < last) foresee(lists, owed, next, end < last ? end : last, size);
+    sum_owed(lists, owed, at, count, size, m, seen);
+    const Mask kept = F(0.f) < load(seen);
+    const F* colors = m + MOMENTS;
+    if (g.channels == 3)
+      store3(colors, count, kept, out.colors + 3 * size_t(at));
+    else
+      for (int k = 0; k < g.channels; ++k)
+        store_strided(out.colors + size_t(at) * g.channels + k, g.channels, count, colors[k], kept);
+    store_strided(out.opacities + at, 1, count, m[0] / strided(g.opacities + at, 1, count), kept);
     const Projection s = projection(g, c, at, count);
-    F m[MOMENTS], d_mean[3], d_quat[4], d_scale[3];
-    for (int k = 0; k < MOMENTS; ++k) m[k] = load(t[k]);
     Steps steps;
-    projection_gradient(s, c, m, load(t[values - 1]), d_mean, d_quat, d_scale, steps);
-    const Mask keep = F(0.f) < load(seen);
-    for (int k = 0; k < 3; ++k) write_lanes(out.means + 3 * at + k, 3, count, d_mean[k], keep);
-    for (int k = 0; k < 4; ++k) write_lanes(out.quats + 4 * at + k, 4, count, d_quat[k], keep);
-    for (int k = 0; k < 3; ++k) write_lanes(out.scales + 3 * at + k, 3, count, d_scale[k], keep);
+    projection_gradient(s, c, m, colors[g.channels], d_mean, d_quat, d_scale, steps);
+    store3(d_mean, count, kept, out.means + 3 * size_t(at));
+    store3(d_scale, count, kept, out.scales + 3 * size_t(at));
+    for (int k = 0; k < 4; ++k)
+      store_strided(out.quats + 4 * size_t(at) + k, 4, count, d_quat[k], kept);
     if (!MOVES) continue;
-    const float* mean = g.means + 3 * at;
-    camera_gradient(s, c, steps,
-                    {strided(mean, 3, count), strided(mean + 1, 3, count), strided(mean + 2, 3, count)},
-                    count, keep, camera);
+    F mean[3];
+    load3(g.means + 3 * size_t(at), count, mean);
+    camera_gradient(s, c, steps, {mean[0], mean[1], mean[2]}, count, kept, camera);
   }
 }
 
 void project_backward(const Cloud& g, const Camera& c, int first, int last, const Lists& lists,
-                      const float* sums, CloudGradient out, double* camera) {
-  if (camera) return project_backward_for<true>(g, c, first, last, lists, sums, out, camera);
-  project_backward_for<false>(g, c, first, last, lists, sums, out, camera);
+                      Owed owed, CloudGradient out, double* camera) {
+  if (camera) return project_backward_for<true>(g, c, first, last, lists, owed, out, camera);
+  project_backward_for<false>(g, c, first, last, lists, owed, out, camera);
 }
 
 }  // namespace

@@ -190,9 +190,10 @@ void place(const Discs& d, const float* frames, int first, int last, const Place
     scale[1] = lower(upper(scale[1], own[10]), own[11]);
     scale[2] = own[12];
     const Mask all = zero <= zero;
-    for (int k = 0; k < 3; ++k) write_lanes(out.means + 3 * at + k, 3, count, mean[k], all);
-    for (int k = 0; k < 4; ++k) write_lanes(out.quats + 4 * at + k, 4, count, quat[k], all);
-    for (int k = 0; k < 3; ++k) write_lanes(out.scales + 3 * at + k, 3, count, scale[k], all);
+    store3(mean, count, all, out.means + 3 * size_t(at));
+    for (int k = 0; k < 4; ++k)
+      store_strided(out.quats + 4 * size_t(at) + k, 4, count, quat[k], all);
+    store3(scale, count, all, out.scales + 3 * size_t(at));
   }
 }
 

@@ -1,6 +1,6 @@
-// Sixteen float lanes on whatever vector width the instruction set has (16, 8 or 4).
-// Everything here is in an anonymous namespace: each kernel file is compiled once per instruction
-// set, and the linker must never replace one set's code by another's.
+// Lanes of floats on whatever vector width the instruction set has (16, 8 or 4): F has sixteen, B
+// as many as a block of pixels. Everything here is in an anonymous namespace: each kernel file is
+// compiled once per instruction set, and the linker must never replace one set's code by another's.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -17,201 +17,303 @@ constexpr int WIDTH = 8;
 #else
 constexpr int WIDTH = 4;
 #endif
-constexpr int LANES = 16, PARTS = LANES / WIDTH;
+constexpr int LANES = 16, BLOCK_LANES = WIDTH < 8 ? 8 : WIDTH;
 
 typedef float V __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t VI __attribute__((vector_size(4 * WIDTH)));
 
-#define EACH_PART for (int k = 0; k < PARTS; ++k)
+#define EACH_PART for (int k = 0; k < N / WIDTH; ++k)
 
-struct F {
-  V v[PARTS];
-  F() = default;
-  F(float s) { EACH_PART v[k] = s - V{}; }  // s + 0 would not do: it turns -0 into 0.
+template <int N>
+struct Vec {
+  V v[N / WIDTH];
+  Vec() = default;
+  Vec(float s) { EACH_PART v[k] = s - V{}; }  // s + 0 would not do: it turns -0 into 0.
 };
+using F = Vec<LANES>;
+using B = Vec<BLOCK_LANES>;
 
-inline F load(const float* p) {
-  F r;
+template <class T = F>
+inline T load(const float* p) {
+  T r;
   std::memcpy(&r, p, sizeof r);
   return r;
 }
 
-inline void store(float* p, const F& a) { std::memcpy(p, &a, sizeof a); }
-
-// The lanes a[0], a[stride], ... of an array of structures; the last of `count` fills the rest.
-inline F strided(const float* p, int stride, int count) {
-  alignas(64) float t[LANES];
-  for (int i = 0; i < LANES; ++i) t[i] = p[stride * (i < count ? i : count - 1)];
-  return load(t);
+template <int N>
+inline void store(float* p, const Vec<N>& a) {
+  std::memcpy(p, &a, sizeof a);
 }
 
-#define BINARY(op)                                  \
-  inline F operator op(const F& a, const F& b) {    \
-    F r;                                            \
-    EACH_PART r.v[k] = a.v[k] op b.v[k];            \
-    return r;                                       \
+#define BINARY(op)                                                \
+  template <int N>                                                \
+  inline Vec<N> operator op(const Vec<N>& a, const Vec<N>& b) {   \
+    Vec<N> r;                                                     \
+    EACH_PART r.v[k] = a.v[k] op b.v[k];                          \
+    return r;                                                     \
   }
 BINARY(+)
 BINARY(-)
 BINARY(*)
 BINARY(/)
 #undef BINARY
-inline F operator-(const F& a) { return F(0.f) - a; }
-inline F& operator+=(F& a, const F& b) { return a = a + b; }
+template <int N>
+inline Vec<N> operator-(const Vec<N>& a) {
+  return Vec<N>(0.f) - a;
+}
+template <int N>
+inline Vec<N>& operator+=(Vec<N>& a, const Vec<N>& b) {
+  return a = a + b;
+}
 
 #if defined(__AVX512F__)
 
-struct Mask {
-  __mmask16 m;
+template <int N>
+struct Masks {
+  __mmask16 m[N / WIDTH];
 };
-inline __m512 raw(const F& a) { return (__m512)a.v[0]; }
-inline F cooked(__m512 a) {
-  F r;
-  r.v[0] = (V)a;
+using Mask = Masks<LANES>;
+inline __m512 raw(V a) { return (__m512)a; }
+template <int N>
+inline Masks<N> operator<(const Vec<N>& a, const Vec<N>& b) {
+  Masks<N> r;
+  EACH_PART r.m[k] = _mm512_cmp_ps_mask(raw(a.v[k]), raw(b.v[k]), _CMP_LT_OQ);
   return r;
 }
-inline Mask operator<(const F& a, const F& b) {
-  return {_mm512_cmp_ps_mask(raw(a), raw(b), _CMP_LT_OQ)};
+template <int N>
+inline Masks<N> operator<=(const Vec<N>& a, const Vec<N>& b) {
+  Masks<N> r;
+  EACH_PART r.m[k] = _mm512_cmp_ps_mask(raw(a.v[k]), raw(b.v[k]), _CMP_LE_OQ);
+  return r;
 }
-inline Mask operator<=(const F& a, const F& b) {
-  return {_mm512_cmp_ps_mask(raw(a), raw(b), _CMP_LE_OQ)};
+template <int N>
+inline Masks<N> operator&(Masks<N> a, Masks<N> b) {
+  EACH_PART a.m[k] &= b.m[k];
+  return a;
 }
-inline Mask operator&(Mask a, Mask b) { return {__mmask16(a.m & b.m)}; }
-inline F select(Mask m, const F& a, const F& b) {
-  return cooked(_mm512_mask_blend_ps(m.m, raw(b), raw(a)));
+template <int N>
+inline Vec<N> select(Masks<N> m, const Vec<N>& a, const Vec<N>& b) {
+  Vec<N> r;
+  EACH_PART r.v[k] = (V)_mm512_mask_blend_ps(m.m[k], raw(b.v[k]), raw(a.v[k]));
+  return r;
 }
-inline bool any(Mask m) { return m.m; }
-inline F lower(const F& a, const F& b) { return cooked(_mm512_min_ps(raw(a), raw(b))); }
-inline F upper(const F& a, const F& b) { return cooked(_mm512_max_ps(raw(a), raw(b))); }
-inline F root(const F& a) { return cooked(_mm512_sqrt_ps(raw(a))); }
+template <int N>
+inline Vec<N> keep(Masks<N> m, const Vec<N>& a) {
+  Vec<N> r;
+  EACH_PART r.v[k] = (V)_mm512_maskz_mov_ps(m.m[k], raw(a.v[k]));
+  return r;
+}
+inline Mask occupied(const F& a) {  // Where a bit is set.
+  return {_mm512_test_epi32_mask((__m512i)a.v[0], (__m512i)a.v[0])};
+}
+template <int N>
+inline bool all_negative(const Vec<N>& a) {
+  int bits = 0xffff;
+  EACH_PART bits &= _mm512_movepi32_mask((__m512i)a.v[k]);
+  return bits == 0xffff;
+}
+template <int N>
+inline Vec<N> lower(const Vec<N>& a, const Vec<N>& b) {
+  Vec<N> r;
+  EACH_PART r.v[k] = (V)_mm512_min_ps(raw(a.v[k]), raw(b.v[k]));
+  return r;
+}
+template <int N>
+inline Vec<N> upper(const Vec<N>& a, const Vec<N>& b) {
+  Vec<N> r;
+  EACH_PART r.v[k] = (V)_mm512_max_ps(raw(a.v[k]), raw(b.v[k]));
+  return r;
+}
+inline F root(const F& a) {
+  F r;
+  r.v[0] = (V)_mm512_sqrt_ps(raw(a.v[0]));
+  return r;
+}
 
 #else
 
-struct Mask {
-  VI v[PARTS];
+template <int N>
+struct Masks {
+  VI v[N / WIDTH];
 };
-#define COMPARE(op)                                    \
-  inline Mask operator op(const F& a, const F& b) {    \
-    Mask r;                                            \
-    EACH_PART r.v[k] = a.v[k] op b.v[k];               \
-    return r;                                          \
+using Mask = Masks<LANES>;
+#define COMPARE(op)                                              \
+  template <int N>                                               \
+  inline Masks<N> operator op(const Vec<N>& a, const Vec<N>& b) { \
+    Masks<N> r;                                                   \
+    EACH_PART r.v[k] = a.v[k] op b.v[k];                         \
+    return r;                                                    \
   }
 COMPARE(<)
 COMPARE(<=)
 #undef COMPARE
-inline Mask operator&(const Mask& a, const Mask& b) {
-  Mask r;
+template <int N>
+inline Masks<N> operator&(const Masks<N>& a, const Masks<N>& b) {
+  Masks<N> r;
   EACH_PART r.v[k] = a.v[k] & b.v[k];
   return r;
 }
-inline F select(const Mask& m, const F& a, const F& b) {
-  F r;
+template <int N>
+inline Vec<N> select(const Masks<N>& m, const Vec<N>& a, const Vec<N>& b) {
+  Vec<N> r;
   EACH_PART r.v[k] = m.v[k] ? a.v[k] : b.v[k];
   return r;
 }
-inline bool any(const Mask& m) {
-  VI r = m.v[0];
-  for (int k = 1; k < PARTS; ++k) r |= m.v[k];
+template <int N>
+inline Vec<N> keep(const Masks<N>& m, const Vec<N>& a) {
+  Vec<N> r;
+  EACH_PART r.v[k] = (V)(m.v[k] & (VI)a.v[k]);
+  return r;
+}
+inline Mask occupied(const F& a) {  // Where a bit is set.
+  Mask r;
+  for (int k = 0; k < LANES / WIDTH; ++k) r.v[k] = (VI)a.v[k] != 0;
+  return r;
+}
+inline int signs(V a) {  // One bit a lane.
 #if defined(__AVX2__)
-  return _mm256_movemask_ps((__m256)r);
+  return _mm256_movemask_ps((__m256)a);
 #elif defined(__SSE2__)
-  return _mm_movemask_ps((__m128)r);
+  return _mm_movemask_ps((__m128)a);
 #else
-  int32_t bits = 0;
-  for (int i = 0; i < WIDTH; ++i) bits |= r[i];
-  return bits;
+  const VI bits = ((VI)a >> 31) & VI{1, 2, 4, 8};
+  return bits[0] | bits[1] | bits[2] | bits[3];
 #endif
+}
+template <int N>
+inline bool any(const Masks<N>& m) {
+  VI r = m.v[0];
+  for (int k = 1; k < N / WIDTH; ++k) r |= m.v[k];
+  return signs((V)r);
+}
+template <int N>
+inline bool all_negative(const Vec<N>& a) {
+  V r = a.v[0];
+  for (int k = 1; k < N / WIDTH; ++k) r = (V)((VI)r & (VI)a.v[k]);
+  return signs(r) == (1 << WIDTH) - 1;
 }
 inline F root(const F& a) {
-  alignas(64) float t[LANES];
-  store(t, a);
-  for (int i = 0; i < LANES; ++i) t[i] = __builtin_sqrtf(t[i]);
-  return load(t);
+  F r;
+#if defined(__AVX2__)
+  for (int k = 0; k < LANES / WIDTH; ++k) r.v[k] = (V)_mm256_sqrt_ps((__m256)a.v[k]);
+#elif defined(__SSE2__)
+  for (int k = 0; k < LANES / WIDTH; ++k) r.v[k] = (V)_mm_sqrt_ps((__m128)a.v[k]);
+#else
+  for (int k = 0; k < LANES / WIDTH; ++k)
+    for (int i = 0; i < WIDTH; ++i) r.v[k][i] = __builtin_sqrtf(a.v[k][i]);
+#endif
+  return r;
 }
-inline F lower(const F& a, const F& b) { return select(a < b, a, b); }
-inline F upper(const F& a, const F& b) { return select(b < a, a, b); }
+template <int N>
+inline Vec<N> lower(const Vec<N>& a, const Vec<N>& b) {
+  return select(a < b, a, b);
+}
+template <int N>
+inline Vec<N> upper(const Vec<N>& a, const Vec<N>& b) {
+  return select(b < a, a, b);
+}
 
 #endif
 
-inline F minus_magnitude(const F& a) {
-  F r;
+// Minus its magnitude.
+template <int N>
+inline Vec<N> negative(const Vec<N>& a) {
+  Vec<N> r;
   EACH_PART r.v[k] = (V)((VI)a.v[k] | INT32_MIN);
   return r;
 }
 
-// 2^x for x <= 126; below -64 it is 2^-64, for products with denormals are slow. Rounds to
-// an integer, then a polynomial fitted for least relative error (7.5e-8) on [-1/2, 1/2].
-inline F power_of_two(F x) {
-  x = upper(x, F(-64.f));
-  const F magic(12582912.f);  // 1.5 * 2^23: adding it leaves round(x) in the low bits.
-  F t = x + magic, f = x - (t - magic);
-  F p = F(0.001327642909428887f) * f + F(0.00967554166789721f);
-  p = p * f + F(0.05550713412062262f);
-  p = p * f + F(0.24022119719948637f);
-  p = p * f + F(0.6931469669762582f);
-  p = p * f + F(1.0000000716545354f);
-  F r;
-  EACH_PART r.v[k] = (V)((VI)p.v[k] + ((VI)t.v[k] << 23));
-  return r;
+// 1 / a, a rounding or two off.
+template <int N>
+inline Vec<N> reciprocal(const Vec<N>& a) {
+  Vec<N> r;
+#if defined(__AVX512F__)
+  EACH_PART r.v[k] = (V)_mm512_rcp14_ps(raw(a.v[k]));
+#elif defined(__AVX2__)
+  EACH_PART r.v[k] = (V)_mm256_rcp_ps((__m256)a.v[k]);
+#elif defined(__SSE2__)
+  EACH_PART r.v[k] = (V)_mm_rcp_ps((__m128)a.v[k]);
+#else
+  return Vec<N>(1.f) / a;
+#endif
+  return r * (Vec<N>(2.f) - a * r);
 }
 
-// The natural logarithm of x in [1e-38, 3e38], to 1e-7 of 1: x = m 2^e with m about 1, and
-// log m = 2 artanh((m - 1) / (m + 1)).
-inline F logarithm(const F& x) {
-  F e, m;
+// The root of a >= 0, at most a thousandth of itself too large.
+inline F root_above(F a) {
+  F r;
+  a = upper(a, F(1e-12f));
+#if defined(__AVX512F__)
+  r.v[0] = (V)_mm512_rsqrt14_ps(raw(a.v[0]));
+#elif defined(__AVX2__)
+  for (int k = 0; k < LANES / WIDTH; ++k) r.v[k] = (V)_mm256_rsqrt_ps((__m256)a.v[k]);
+#elif defined(__SSE2__)
+  for (int k = 0; k < LANES / WIDTH; ++k) r.v[k] = (V)_mm_rsqrt_ps((__m128)a.v[k]);
+#else
+  return root(a);
+#endif
+  return r * (a * F(1.0005f));
+}
+
+// 2^x where asked, x <= 126 and not below -100; else 0. An integer part, and a polynomial fitted
+// for least relative error (7.5e-8) on [-1/2, 1/2].
+template <int N>
+inline Vec<N> power_of_two(const Masks<N>& where, const Vec<N>& x) {
+  using T = Vec<N>;
+#if defined(__AVX512F__)
+  T f;
+  EACH_PART f.v[k] = (V)_mm512_reduce_ps(raw(x.v[k]), 0);
+#else
+  const T magic(12582912.f);  // 1.5 * 2^23: adding it leaves round(x) in the low bits.
+  const T whole = x + magic, f = x - (whole - magic);
+#endif
+  T p = T(0.001327642909428887f) * f + T(0.00967554166789721f);
+  p = p * f + T(0.05550713412062262f);
+  p = p * f + T(0.24022119719948637f);
+  p = p * f + T(0.6931469669762582f);
+  p = p * f + T(1.0000000716545354f);
+#if defined(__AVX512F__)
   EACH_PART {
+    const __m512i exponent = _mm512_slli_epi32(_mm512_cvtps_epi32(raw(x.v[k])), 23);
+    p.v[k] = (V)_mm512_maskz_add_epi32(where.m[k], (__m512i)p.v[k], exponent);
+  }
+  return p;
+#else
+  T r;
+  EACH_PART r.v[k] = (V)((VI)p.v[k] + ((VI)whole.v[k] << 23));
+  return keep(where, r);
+#endif
+}
+
+// The logarithm to base 2 of x in [1e-38, 3e38], to 1e-7 of 1: x = m 2^e with m about 1, and
+// log m = 2 artanh((m - 1) / (m + 1)).
+inline F logarithm_of_two(const F& x) {
+  F e, m;
+  for (int k = 0; k < LANES / WIDTH; ++k) {
     const VI bits = (VI)x.v[k] - 0x3f3504f3;  // From 1 / sqrt(2) on.
     e.v[k] = __builtin_convertvector(bits >> 23, V);
     m.v[k] = (V)((bits & 0x007fffff) + 0x3f3504f3);
   }
   const F s = (m - F(1.f)) / (m + F(1.f)), q = s * s;
   const F series = ((F(1.f / 7) * q + F(1.f / 5)) * q + F(1.f / 3)) * q + F(1.f);
-  return F(0.693147181f) * e + F(2.f) * s * series;
+  return e + F(2.885390082f) * s * series;
 }
 
-// The low byte of 2^n - 1 for n in [0, 8], n rounded down; its complement in the first eight lanes.
-inline void ramps(const F& n, uint8_t* out) {
-  alignas(64) static const int32_t flip[LANES] = {-1, -1, -1, -1, -1, -1, -1, -1};
-#if defined(__AVX512F__)
-  const __m512i ones = _mm512_set1_epi32(1);
-  const __m512i power = _mm512_sllv_epi32(ones, _mm512_cvttps_epi32(raw(n)));
-  const __m512i bits = _mm512_xor_si512(_mm512_sub_epi32(power, ones), _mm512_load_si512(flip));
-  _mm_storeu_si128((__m128i*)out, _mm512_cvtepi32_epi8(bits));
-#else
+// 2^n - 1 for n in [0, 8], rounded down.
+inline VI ramp(V n) {
+#if defined(__AVX2__)
+  return (VI{} + 1 << __builtin_convertvector(n, VI)) - 1;
+#else  // No shift by lanes: a float with that exponent.
+  const VI exponent = (__builtin_convertvector(n, VI) + 127) << 23;
+  return __builtin_convertvector((V)exponent, VI) - 1;
+#endif
+}
+
+// The lanes a[0], a[stride], ... of an array of structures; the last of `count` fills the rest.
+inline F strided(const float* p, int stride, int count) {
   alignas(64) float t[LANES];
-  store(t, n);
-  for (int i = 0; i < LANES; ++i) out[i] = uint8_t(((1 << int(t[i])) - 1) ^ flip[i]);
-#endif
-}
-
-#if defined(__clang__) || __GNUC__ >= 12
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#endif
-#if defined(__AVX512F__)
-inline V evens(V a, V b) {
-  return SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-}
-inline V odds(V a, V b) {
-  return SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-}
-#elif defined(__AVX2__)
-inline V evens(V a, V b) { return SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14); }
-inline V odds(V a, V b) { return SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15); }
-#else
-inline V evens(V a, V b) { return SHUFFLE(a, b, 0, 2, 4, 6); }
-inline V odds(V a, V b) { return SHUFFLE(a, b, 1, 3, 5, 7); }
-#endif
-
-// out[i] = sum over the lanes of a[i], for i < WIDTH: log2(WIDTH) rounds of pairwise sums.
-inline void sum_lanes(const F* a, float* out) {
-  V t[WIDTH];
-  for (int i = 0; i < WIDTH; ++i) {
-    t[i] = a[i].v[0];
-    for (int k = 1; k < PARTS; ++k) t[i] += a[i].v[k];
-  }
-  for (int n = WIDTH / 2; n; n /= 2)
-    for (int i = 0; i < n; ++i) t[i] = evens(t[2 * i], t[2 * i + 1]) + odds(t[2 * i], t[2 * i + 1]);
-  std::memcpy(out, t, sizeof(V));
+  for (int i = 0; i < LANES; ++i) t[i] = p[stride * (i < count ? i : count - 1)];
+  return load(t);
 }
 
 }  // namespace

@@ -175,3 +175,19 @@ def test_vertex_colours_have_gradients():
     assert colors.grad is not None
     # Barycentrics add up to one: all colours together owe each covered pixel once per channel.
     assert colors.grad.sum().item() == pytest.approx(3 * view.alpha.sum().item(), rel=1e-4)
+
+
+@pytest.mark.skipif(len(_native.instruction_sets()) < 2, reason="only one instruction set here")
+def test_gradients_belong_to_the_instruction_set_that_drew():
+    """Tiles differ between sets: lists made by one are no use to another."""
+    scene, best = cloud(300, 3), _native.instruction_set()
+
+    def gradient(between: str) -> torch.Tensor:
+        means = scene.means.clone().requires_grad_()
+        picture = native_splat(replace(scene, means=means), camera())
+        _native.set_instruction_set(between)
+        (out,) = torch.autograd.grad(picture.rgb.sum(), means)
+        _native.set_instruction_set(best)
+        return out
+
+    assert gradient(_native.instruction_sets()[0]).equal(gradient(best))
