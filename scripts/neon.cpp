@@ -25,7 +25,7 @@ static void print(const char* name, const std::vector<float>& values) {
 int main() {
   set_threads(2);
   const int n = 500, channels = 4, width = 101, height = 77;
-  const Pinhole camera = {{1, 0, 0, 0, 1, 0, 0, 0, 1}, {0, 0, 3}, 110, 110, 50, 38, width, height};
+  const Camera camera = {{1, 0, 0, 0, 1, 0, 0, 0, 1}, {0, 0, 3}, 110, 110, 50, 38, width, height, false};
   const auto means = filled(3 * n, -0.8f, 0.8f), quats = filled(4 * n, -1, 1);
   const auto scales = filled(3 * n, 0.005f, 0.1f), opacities = filled(n, 0.f, 1.f);
   const auto colors = filled(channels * n, 0, 1), background = filled(channels, 0, 1);
@@ -33,7 +33,7 @@ int main() {
                        colors.data(), n,            channels};
   std::vector<float> color(width * height * channels), alpha(width * height), depth(alpha);
   const Frame frame =
-      splat(cloud, camera, {color.data(), alpha.data(), depth.data(), background.data()});
+      splat(cloud, camera, {color.data(), alpha.data(), depth.data(), background.data(), nullptr});
   print("color", color), print("alpha", alpha), print("depth", depth);
   const auto d_color = filled(color.size(), -1, 1), d_alpha = filled(alpha.size(), -1, 1);
   const auto d_depth = filled(depth.size(), -1, 1);
@@ -41,7 +41,7 @@ int main() {
   splat_backward(frame, cloud,
                  {d_color.data(), d_alpha.data(), d_depth.data(), color.data(), alpha.data(),
                   depth.data(), background.data()},
-                 {m.data(), q.data(), s.data(), o.data(), c.data()});
+                 {m.data(), q.data(), s.data(), o.data(), c.data()}, nullptr);
   print("d_means", m), print("d_quats", q), print("d_scales", s), print("d_opacities", o);
   print("d_colors", c);
 

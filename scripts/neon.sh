@@ -7,7 +7,7 @@ out=build/neon
 mkdir -p "$out"
 flags=(-std=c++17 -O3 -fno-math-errno -fno-trapping-math -Wno-psabi -DKERNELS=kernels_baseline
   -static -pthread)
-sources=(scripts/neon.cpp native/core.cpp native/pool.cpp native/kernels.cpp)
+sources=(scripts/neon.cpp native/core.cpp native/lists.cpp native/pool.cpp native/kernels.cpp)
 g++ "${flags[@]}" "${sources[@]}" -o "$out/here"
 aarch64-linux-gnu-g++ "${flags[@]}" "${sources[@]}" -o "$out/there"
 aarch64-linux-gnu-objdump -d "$out/there" | grep -c 'fmla.*\.4s' |
