@@ -10,12 +10,11 @@ torch's part included.
 
 cpu: milliseconds of the process over its threads. wall: on a clock. x: wall over that of the best
 instruction set with one thread.
-bound: the time of the vector instructions that blending cannot do without, over the cpu time.
-Those are the pairs of a Gaussian and a 4 x 4 block of pixels in which it adds to one pixel at
-least, times 34 instructions of 16 lanes forward and 62 backward (counted on a prototype's code),
-at the rate of independent multiply-adds measured in the same run with a loop compiled for it. The
-whole of forward and backward is set against it, sorting and projection too; the prototype, of which
-blending alone was counted, came to 43 % and 59 %, as a whole to 34 % and 53 % (60k, 1024).
+bound: the time of the vector instructions of blending, over the cpu time of everything. Counted as
+on the prototype: pairs of a Gaussian and a 4 x 4 block of pixels that its box (where alpha may reach
+1/255) covers while a pixel there still takes light, times 34 instructions of 16 lanes forward and
+62 backward, at the rate of independent multiply-adds measured in the same run with a loop compiled
+for it. The prototype, as a whole, came to 34 % and 53 % (60k, 1024; blending alone 43 % and 59 %).
 """
 
 import argparse
@@ -109,7 +108,7 @@ def grid(counts: tuple[int, ...], sizes: tuple[int, ...], sets: list[str]) -> li
             cloud = person(count, flat)
             for size in sizes:
                 camera = whole(size)
-                work, blocks = splatting(cloud, camera), useful_blocks(cloud, camera)
+                work, blocks = splatting(cloud, camera), lit_blocks(cloud, camera)
                 label = f"{'flat' if flat else 'round':6}{count // 1000:4}k {size:5}"
                 rows += [Row(label, work, isa, n, blocks) for isa in sets[::-1] for n in (1, 2)]
     return rows
@@ -315,8 +314,8 @@ def whole(size: int) -> Camera:
     return orbit(torch.tensor([0, 0.875, 0]), 1.75 / 0.7, 0.4, 0.1, size, size)
 
 
-def useful_blocks(cloud: Gaussians, camera: Camera) -> int:
-    """Pairs of a Gaussian and a block of 4 x 4 pixels in which one pixel takes its colour."""
+def lit_blocks(cloud: Gaussians, camera: Camera) -> int:
+    """Pairs of a Gaussian and a block of 4 x 4 pixels in its box, one of which still takes light."""
     with torch.no_grad():
         z = camera.local(cloud.means)[:, 2]
         order = z.argsort()
@@ -337,15 +336,15 @@ def useful_blocks(cloud: Gaussians, camera: Camera) -> int:
         block, by_block = (row * blocks[0] + column).sort(stable=True)
         own, column, row = own[by_block], column[by_block], row[by_block]
         starts = torch.searchsorted(block, block)
-        useful = torch.zeros(len(own), dtype=torch.bool)
+        lit = torch.zeros(len(own), dtype=torch.bool)
         for pixel in range(16):  # A plane of pixels at a time, for memory's sake.
             d = torch.stack([4 * column + pixel % 4, 4 * row + pixel // 4], 1) + 0.5 - centers[own]
             d = d.double()
             alpha = opacities[own] * (-0.5 * ((d[:, None] @ inverse[own])[:, 0] * d).sum(1)).exp()
             alpha = torch.where(alpha >= ALPHA_MIN, alpha.clamp(max=ALPHA_MAX), 0)
             light = torch.cat([alpha.new_zeros(1), torch.log1p(-alpha).cumsum(0)])
-            useful |= (alpha > 0) & (light[1:] - light[starts] > math.log(T_MIN))
-        return int(useful.sum())
+            lit |= light[:-1] - light[starts] > math.log(T_MIN)
+        return int(lit.sum())
 
 
 LOOP = """
