@@ -102,7 +102,7 @@ struct Gradients {
 
 using OutDouble1 = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-void backward(const Frame& frame, const Gaussians& g, const std::optional<In1>& background,
+void backward(Frame& frame, const Gaussians& g, const std::optional<In1>& background,
               const Images& out, const Images& gradient, const Gradients& d,
               std::optional<OutDouble1> d_camera) {
   const Cloud cloud = g.cloud();

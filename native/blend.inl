@@ -71,6 +71,7 @@ void blend_tile(const Lists& s, int tile, const Picture& out) {
   while (e < end && alive) {
     e = fetch(s, c, e, end, alive, n, batch);
     if (batch.rows) trim(batch);
+    for (int i = 0; i < batch.count; ++i) s.masks[batch.places[i]] = batch.todo[i];
     for (int i = 0; i < batch.count; i = group.last) {
       gather(batch, i, group);
       for (int p = 0; p < group.count; ++p) {
@@ -93,6 +94,7 @@ void blend_tile(const Lists& s, int tile, const Picture& out) {
       alive &= ~ended(group.touched, planes, block_size);
     }
   }
+  s.ends[tile] = e;
   write_tile<FIXED>(s, c, planes, out);
   if (MEDIAN)
     each_pixel(s.width, s.height, c, [&](int b, int lane, size_t at) {
@@ -170,54 +172,85 @@ inline void owe(const Batch<FEATURES>& batch, Group& group, int n, float* planes
   }
 }
 
-// Adds to the sums of a splat what it owes at a pair.
-inline void add_up(const float* g, Touch touch, const B& m, const B& weight, int n,
-                   const float* plane, B* sum) {
-  B dx, dy;
-  mark(g, touch, dx, dy);
-  const B mx = m * dx, my = m * dy;
-  sum[0] += m, sum[1] += mx, sum[2] += my;
-  sum[3] += mx * dx, sum[4] += mx * dy, sum[5] += my * dy;
-  for (int k = 0; k < n; ++k)
-    sum[MOMENTS + k] += weight * load<B>(plane + BLOCK_LANES * (3 + k));
+// Sums of what a splat owes at its pairs: moments about its centre, then features. Two loops, for
+// some machines have no registers for all the sums.
+inline void sum_moments(const float* g, const Group& group, int first, int last, B* sum) {
+  B s(0.f), x(0.f), y(0.f), xx(0.f), xy(0.f), yy(0.f);
+  for (int p = first; p < last; ++p) {
+    B dx, dy;
+    mark(g, group.pairs[p], dx, dy);
+    const B m = load<B>(group.alphas[p]), mx = m * dx, my = m * dy;
+    s += m, x += mx, y += my, xx += mx * dx, xy += mx * dy, yy += my * dy;
+  }
+  const B all[MOMENTS] = {s, x, y, xx, xy, yy};
+  for (int k = 0; k < MOMENTS; ++k) sum[k] = all[k];
+}
+
+template <int FIXED>
+inline void sum_features(const Group& group, int first, int last, int n, const float* planes,
+                         const float* weights, B* sum) {
+  if (FIXED) n = FIXED;
+  for (int k = 0; k < n; ++k) sum[k] = B(0.f);
+  for (int p = first; p < last; ++p) {
+    const float* plane = planes + group.pairs[p].block() * (BLOCK_LANES * (3 + n));
+    const B weight = load<B>(weights + p * BLOCK_LANES);
+    for (int k = 0; k < n; ++k) sum[k] += weight * load<B>(plane + BLOCK_LANES * (3 + k));
+  }
+}
+
+// Sums over lanes of `count` vectors; FIXED of them, unless that is 0.
+template <int FIXED>
+inline void sum_all(B* sum, int count, float* out) {
+  constexpr int REST = FIXED % WIDTH, END = FIXED - REST;
+  if (!FIXED) {
+    for (int k = count; k % WIDTH; ++k) sum[k] = B(0.f);
+    for (int k = 0; k < count; k += WIDTH) sum_lanes<WIDTH>(sum + k, out + k);
+    return;
+  }
+  for (int k = 0; k < END; k += WIDTH) sum_lanes<WIDTH>(sum + k, out + k);
+  if (REST) sum_lanes<REST ? REST : 1>(sum + END, out + END);
 }
 
 template <int FIXED>
 void blend_tile_backward(const Lists& s, int tile, const PictureGradient& d, Owed owed) {
   constexpr int MOST = FIXED ? FIXED : MAX_FEATURES, VALUES = MOMENTS + MOST;
   const int n = FIXED ? FIXED : s.channels + 1;
-  const uint32_t end = s.starts[tile + 1];
   uint32_t e = s.starts[tile];
-  if (e == end) return;
+  if (e == s.starts[tile + 1]) return;
+  const uint32_t end = s.ends[tile];
   const Corner c = corner(s.tiles_x, tile);
   alignas(64) float planes[BLOCKS * BLOCK_LANES * (3 + MOST)];
   const int block_size = BLOCK_LANES * (3 + n), size = owed_size(n - 1);
   read_gradient<FIXED>(s, c, d, planes);
-  uint64_t alive = inside(s.width, s.height, c);
+  const auto slot = [&](uint32_t id) {
+    const Splat& g = s.splats[id];
+    const int left = g.left / 8, top = g.top / 8, wide = (g.right + 7) / 8 - left;
+    return s.slots[id] + (c.y / TILE_HEIGHT - top) * wide + c.x / TILE_WIDTH - left;
+  };
   Batch<MOST> batch;
   Group group;
   alignas(64) float weights[Group::MOST * BLOCK_LANES];
-  while (e < end && alive) {
-    e = fetch(s, c, e, end, alive, n, batch);
-    if (batch.rows) trim(batch);
+  uint32_t slots[BATCH];
+  while (e < end) {
+    e = fetch_drawn(s, c, e, end, n, batch);
+    for (int i = 0; i < batch.count; ++i) {  // Ask for where their sums will go.
+      slots[i] = slot(batch.ids[i]);
+      __builtin_prefetch(owed.sums + size_t(slots[i]) * size, 1);
+    }
     for (int i = 0; i < batch.count; i = group.last) {
       gather(batch, i, group);
       owe(batch, group, n, planes, weights);
       for (int p = 0; p < group.count;) {
         const int own = group.pairs[p].splat() / int(sizeof batch.splats[0]);
+        const int first = p;
+        p += __builtin_popcountll(batch.todo[own]);
         B sum[(VALUES + WIDTH - 1) / WIDTH * WIDTH];
-        for (int k = 0; k < MOMENTS + n; ++k) sum[k] = B(0.f);
-        for (const int end = p + __builtin_popcountll(batch.todo[own]); p < end; ++p)
-          add_up(batch.splats[own], group.pairs[p], load<B>(group.alphas[p]),
-                 load<B>(weights + p * BLOCK_LANES), n,
-                 planes + group.pairs[p].block() * block_size, sum);
-        const uint32_t place = batch.places[own];
-        owed.used[place] = 1;
-        float* out = owed.sums + size_t(place) * size;
-        for (int k = 0; k < MOMENTS + n; k += WIDTH)
-          sum_lanes(sum + k, MOMENTS + n - k < WIDTH ? MOMENTS + n - k : WIDTH, out + k);
+        sum_moments(batch.splats[own], group, first, p, sum);
+        sum_features<FIXED>(group, first, p, n, planes, weights, sum + MOMENTS);
+        owed.used[slots[own]] = 1;
+        float* out = owed.sums + size_t(slots[own]) * size;
+        sum_all<FIXED ? VALUES : 0>(sum, MOMENTS + n, out);
       }
-      alive &= ~ended(group.touched, planes, block_size);
     }
   }
 }

@@ -39,6 +39,12 @@ int tile_count(const Camera& camera, const Kernels& k) {
   return tiles_across(camera) * ((camera.height + k.tile_height - 1) / k.tile_height);
 }
 
+Box tiles_of(const Triangle& t) {
+  if (t.left == t.right) return {0, 0, 0, 0};
+  return {uint16_t(t.left / 8), uint16_t((t.right + 7) / 8), uint16_t(t.top / 8),
+          uint16_t((t.bottom + 7) / 8)};
+}
+
 struct Sums {
   std::vector<float> values;
   std::vector<uint8_t> used;
@@ -90,9 +96,9 @@ bool set_instruction_set(const char* name) {
   return false;
 }
 
-Lists Frame::lists() const {
-  return {splats.data(), features_at(), order.data(),  starts.data(), places.data(), slots.data(),
-          stride(), channels,      camera.width,    camera.height, tiles_across(camera)};
+Lists Frame::lists() {
+  return {splats.data(), features_at(), order.data(),  starts.data(), slots.data(),
+          masks.data(), ends.data(), stride(), channels,      camera.width,    camera.height, tiles_across(camera)};
 }
 
 const float* Frame::features_at() const {
@@ -115,28 +121,28 @@ Frame splat(const Cloud& cloud, const Camera& camera, const Picture& out) {
   f.kernels = &k;
   f.camera = camera;
   f.channels = cloud.channels;
-  f.splats.resize(cloud.count);
+  f.splats.resize(cloud.count), f.boxes.resize(cloud.count), f.depths.resize(cloud.count);
   if (cloud.channels >= NEAR_FEATURES) f.features.resize(size_t(cloud.count) * (cloud.channels + 1));
   parallel((cloud.count + CHUNK - 1) / CHUNK, [&](int i) {
     k.project(cloud, camera, i * CHUNK, std::min(cloud.count, (i + 1) * CHUNK), f.splats.data(),
-              f.features.data());
+              f.features.data(), f.boxes.data(), f.depths.data());
   });
   const int tiles = tile_count(camera, k);
-  make_lists(f, f.features_at() + cloud.channels, f.stride(), tiles_across(camera), tiles);
+  make_lists(f, tiles_across(camera), tiles);
   const Lists lists = f.lists();
   parallel(tiles, [&](int tile) { k.blend(lists, tile, out); });
   return f;
 }
 
-void splat_backward(const Frame& f, const Cloud& cloud, const PictureGradient& gradient,
+void splat_backward(Frame& f, const Cloud& cloud, const PictureGradient& gradient,
                     CloudGradient out, double* camera) {
   const Kernels& k = *f.kernels;
   const Lists lists = f.lists();
-  // Every place is written by the one tile it belongs to, then summed in a fixed order.
+  // Every slot is written by the one tile it belongs to, then summed in a fixed order.
   Sums sums;
   take(spare_sums, sums);
-  sums.values.resize(size_t(f.order.size()) * owed_size(f.channels));
-  sums.used.assign(f.order.size(), 0);
+  sums.values.resize(size_t(f.slots.back()) * owed_size(f.channels));
+  sums.used.assign(f.slots.back(), 0);
   const Owed owed = {sums.values.data(), sums.used.data()};
   parallel(int(f.starts.size()) - 1,
            [&](int tile) { k.blend_backward(lists, tile, gradient, owed); });
@@ -199,8 +205,7 @@ void rasterize(const Faces& faces, int vertices, int count, const Camera& camera
   const auto each = [&](auto visit) {
     for (int i = 0; i < chunks; ++i)
       for (int at = i * CHUNK; at < i * CHUNK + kept[i]; ++at)
-        each_tile(tiles_of(all[at].left, all[at].right, all[at].top, all[at].bottom), tiles_x,
-                  [&](int tile) { visit(at, tile); });
+        each_tile(tiles_of(all[at]), tiles_x, [&](int tile) { visit(at, tile); });
   };
   std::vector<uint32_t> starts(tiles + 1, 0);
   each([&](int, int tile) { ++starts[tile + 1]; });

@@ -18,14 +18,14 @@ struct Frame : Buffers {
   Frame();
   Frame(Frame&&) = default;
   ~Frame();
-  Lists lists() const;
+  Lists lists();
   const float* features_at() const;  // Of the first splat; others' are `stride` apart.
   int stride() const;
 };
 
 Frame splat(const Cloud& cloud, const Camera& camera, const Picture& out);
 // `camera` (CAMERA) may be null.
-void splat_backward(const Frame& frame, const Cloud& cloud, const PictureGradient& gradient,
+void splat_backward(Frame& frame, const Cloud& cloud, const PictureGradient& gradient,
                     CloudGradient out, double* camera);
 
 // The mean similarity. `slopes` (3, height - 10, (width - 10) channels) may be null.

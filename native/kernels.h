@@ -26,6 +26,10 @@ struct CloudGradient {
 
 constexpr int NEAR_FEATURES = 4;
 
+struct Box {
+  uint16_t left, right, top, bottom;  // Tiles [left, right) x [top, bottom).
+};
+
 // One projected Gaussian: alpha(d) = 2^(xx dx dx + xy dx dy + yy dy dy + level).
 struct alignas(64) Splat {
   float x, y, xx, xy, yy, level;
@@ -40,12 +44,13 @@ struct Lists {
   const float* features;     // Colours, then depth: each Gaussian's `stride` after the one before.
   const uint32_t* order;     // Gaussians of every tile, near to far, tile after tile.
   const uint32_t* starts;    // (tiles + 1) into order.
-  const uint32_t* places;    // Where in order each Gaussian is, tile by tile: those of Gaussian i
-  const uint32_t* slots;     // lie from slots[i] to slots[i + 1].
+  const uint32_t* slots;     // (count + 1): first slot of each Gaussian, one for each of its tiles.
+  uint64_t* masks;           // Blocks that forward has drawn each in order on; for tiles, as far
+  uint32_t* ends;            // as here in order.
   int stride, channels, width, height, tiles_x;
 };
 
-// What a Gaussian owes, for each place in order: sums of MOMENTS, colours and depth, where used.
+// What a Gaussian owes, by slots: sums of MOMENTS, colours and depth, where used.
 struct Owed {
   float* sums;
   uint8_t* used;
@@ -195,7 +200,8 @@ struct Exposure {
 struct Kernels {
   int tile_height;  // Pixels.
   // Writes `features` (count, channels + 1) unless they have their place in the splats.
-  void (*project)(const Cloud&, const Camera&, int first, int last, Splat*, float* features);
+  void (*project)(const Cloud&, const Camera&, int first, int last, Splat*, float* features, Box*,
+                  float* depths);
   // Adds what these Gaussians owe to the camera's (CAMERA) numbers, unless that is null.
   void (*project_backward)(const Cloud&, const Camera&, int first, int last, const Lists&,
                            Owed, CloudGradient, double* camera);

@@ -39,24 +39,22 @@ struct Seen {
   uint32_t least = UINT32_MAX, most = 0;
 };
 
-Seen keep_seen(Buffers& b, const float* depths, int stride, int parts) {
-  const size_t count = b.splats.size();
+Seen keep_seen(Buffers& b, int parts) {
+  const size_t count = b.boxes.size();
   Seen seen;
   seen.ranges.resize(parts);
   std::vector<uint32_t> least(parts, UINT32_MAX), most(parts, 0), slots(parts, 0);
-  b.items.resize(count), b.sorted.resize(count), b.boxes.resize(count), b.slots.resize(count + 1);
+  b.items.resize(count), b.sorted.resize(count), b.slots.resize(count + 1);
   parallel(parts, [&](int part) {
     const Range own = share(count, parts, part);
     uint32_t kept = own.first, sum = 0, low = UINT32_MAX, high = 0;
     for (uint32_t i = own.first; i < own.last; ++i) {
-      const Splat& s = b.splats[i];
+      const Box box = b.boxes[i];
       b.slots[i] = sum;
-      if (s.left == s.right) continue;
-      const Box box = tiles_of(s.left, s.right, s.top, s.bottom);
-      b.boxes[i] = box;
+      if (box.left == box.right) continue;
       sum += uint32_t(box.right - box.left) * uint32_t(box.bottom - box.top);
       uint32_t key;  // Positive floats order like their bits.
-      std::memcpy(&key, depths + size_t(i) * stride, 4);
+      std::memcpy(&key, &b.depths[i], 4);
       low = std::min(low, key), high = std::max(high, key);
       b.items[kept++] = {key, i};
     }
@@ -114,9 +112,9 @@ uint32_t sort_items(Buffers& b, const Seen& seen) {
 
 }  // namespace
 
-void make_lists(Buffers& b, const float* depths, int stride, int tiles_x, int tiles) {
-  const int parts = std::max(1, std::min(threads(), int(b.splats.size() / 4096)));
-  const uint32_t count = sort_items(b, keep_seen(b, depths, stride, parts));
+void make_lists(Buffers& b, int tiles_x, int tiles) {
+  const int parts = std::max(1, std::min(threads(), int(b.boxes.size() / 4096)));
+  const uint32_t count = sort_items(b, keep_seen(b, parts));
   std::vector<std::vector<uint32_t>> counts(parts);
   parallel(parts, [&](int part) {
     counts[part].assign(tiles, 0);
@@ -127,17 +125,13 @@ void make_lists(Buffers& b, const float* depths, int stride, int tiles_x, int ti
   });
   b.starts.resize(tiles + 1);
   make_offsets(counts, b.starts.data());
-  b.order.resize(b.starts[tiles]), b.places.resize(b.starts[tiles]);
+  b.order.resize(b.starts[tiles]), b.masks.resize(b.starts[tiles]), b.ends.resize(tiles);
   parallel(parts, [&](int part) {
-    uint32_t* own = counts[part].data();
+    uint32_t *own = counts[part].data(), *order = b.order.data();
     const Range range = share(count, parts, part);
     for (uint32_t i = range.first; i < range.last; ++i) {
       const uint32_t id = b.items[i].id;
-      uint32_t* place = b.places.data() + b.slots[id];
-      each_tile(b.boxes[id], tiles_x, [&](int tile) {
-        const uint32_t at = own[tile]++;
-        b.order[at] = id, *place++ = at;
-      });
+      each_tile(b.boxes[id], tiles_x, [&](int tile) { order[own[tile]++] = id; });
     }
   });
 }

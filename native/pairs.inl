@@ -74,9 +74,29 @@ struct Batch {
   alignas(64) float splats[BATCH][SIZE];
   alignas(64) float shapes[SHAPE][LANES] = {};
   uint64_t todo[BATCH];  // Blocks to draw it on.
-  uint32_t places[BATCH];  // In order.
+  uint32_t ids[BATCH], places[BATCH];  // Among the splats; in order.
   int tops[BATCH], count, rows;
 };
+
+// Splats of a list lie anywhere in memory: asks for those to come.
+inline void foresee(const Lists& s, uint32_t e, uint32_t end, int n) {
+  if (e + AHEAD >= end) return;
+  const uint32_t id = s.order[e + AHEAD];
+  __builtin_prefetch(s.splats + id);
+  if (n > NEAR_FEATURES) __builtin_prefetch(s.features + size_t(id) * s.stride);
+}
+
+// Puts a splat into a place of the batch.
+template <int FEATURES>
+inline void put(const Lists& s, Corner c, uint32_t id, int n, int i, Batch<FEATURES>& batch) {
+  using T = Batch<FEATURES>;
+  const Splat& g = s.splats[id];
+  float* hot = batch.splats[i];
+  std::memcpy(hot, &g, 8 * sizeof(float));
+  hot[T::X] = g.x - float(c.x), hot[T::Y] = g.y - float(c.y);
+  std::memcpy(hot + T::FEATURE, s.features + size_t(id) * s.stride, sizeof(float) * n);
+  batch.ids[i] = id;
+}
 
 // Fills the batch with the splats from `e` on whose boxes cover blocks that take light. Returns
 // where to go on.
@@ -87,30 +107,37 @@ inline uint32_t fetch(const Lists& s, Corner c, uint32_t e, uint32_t end, uint64
   const int x = c.x / 4, y = c.y / BLOCK_HEIGHT;
   int i = 0, rows = 0;
   for (; e < end && i < BATCH; ++e) {
-    if (e + AHEAD < end) {  // Splats of a list lie anywhere in memory: ask for those to come.
-      const uint32_t id = s.order[e + AHEAD];
-      __builtin_prefetch(s.splats + id);
-      if (n > NEAR_FEATURES) __builtin_prefetch(s.features + size_t(id) * s.stride);
-    }
-    const uint32_t id = s.order[e];
-    const Splat& g = s.splats[id];
+    foresee(s, e, end, n);
+    const Splat& g = s.splats[s.order[e]];
+    put(s, c, s.order[e], n, i, batch);
     const int top = g.top > y ? g.top - y : 0, bottom = g.bottom < y + 8 ? g.bottom - y : 8;
     const uint64_t box = alive & covered(g.left, g.right, g.top, g.bottom, x, y);
-    float* hot = batch.splats[i];
-    std::memcpy(hot, &g, 8 * sizeof(float));
-    const float own_x = g.x - float(c.x), own_y = g.y - float(c.y);
-    hot[T::X] = own_x, hot[T::Y] = own_y;
-    std::memcpy(hot + T::FEATURE, s.features + size_t(id) * s.stride, sizeof(float) * n);
-    batch.shapes[T::CENTER][i] = own_x;
-    batch.shapes[T::FIRST][i] = float(top * BLOCK_HEIGHT) + 0.5f - own_y;
+    batch.shapes[T::CENTER][i] = g.x - float(c.x);
+    batch.shapes[T::FIRST][i] = float(top * BLOCK_HEIGHT) + 0.5f - (g.y - float(c.y));
     batch.shapes[T::SLOPE][i] = g.slope, batch.shapes[T::WIDE][i] = g.width;
     batch.shapes[T::NARROWING][i] = g.narrowing, batch.shapes[T::SUMMIT][i] = g.summit;
     batch.todo[i] = box, batch.places[i] = e, batch.tops[i] = top;
+    s.masks[e] = 0;
     const int worth = __builtin_popcountll(box) > SMALL ? bottom - top : 0;
     rows = worth > rows ? worth : rows;
     i += box != 0;  // No branch: it would be hard to foresee.
   }
   batch.count = i, batch.rows = rows;
+  return e;
+}
+
+// Fills the batch with the splats from `e` on that forward has drawn.
+template <int FEATURES>
+inline uint32_t fetch_drawn(const Lists& s, Corner c, uint32_t e, uint32_t end, int n,
+                            Batch<FEATURES>& batch) {
+  int i = 0;
+  for (; e < end && i < BATCH; ++e) {
+    foresee(s, e, end, n);
+    put(s, c, s.order[e], n, i, batch);
+    batch.todo[i] = s.masks[e];
+    i += s.masks[e] != 0;
+  }
+  batch.count = i;
   return e;
 }
 

@@ -144,8 +144,28 @@ inline void fill(const Projection& s, const Camera& c, const F& opacity, F* out)
   out[11] = level * s.cov[1] / deviation;
 }
 
+// The first `count` of sixteen pairs of numbers.
+inline void store2(const F& a, const F& b, int count, void* out) {
+  alignas(64) float t[2 * LANES];
+  for (int k = 0; k < LANES / WIDTH; ++k) {
+    const V v[2] = {zip<0>(a.v[k], b.v[k], Each()), zip<1>(a.v[k], b.v[k], Each())};
+    std::memcpy(t + 2 * WIDTH * k, v, sizeof v);
+  }
+  std::memcpy(out, t, 2 * sizeof(float) * count);
+}
+
+// Tiles from blocks: firsts and lasts, 16 bits each.
+inline F tiles(const F& blocks) {
+  F r;
+  for (int k = 0; k < LANES / WIDTH; ++k) {
+    const VI v = (VI)blocks.v[k];
+    r.v[k] = (V)(((v & 0xffff) >> 3) | ((v >> 16 & 0xffff) + 7 >> 3) << 16);
+  }
+  return r;
+}
+
 void project(const Cloud& g, const Camera& c, int first, int last, Splat* splats,
-             float* features) {
+             float* features, Box* boxes, float* depths) {
   const int n = g.channels + 1;
   for (int at = first; at < last; at += LANES) {
     const int count = last - at < LANES ? last - at : LANES;
@@ -163,9 +183,11 @@ void project(const Cloud& g, const Camera& c, int first, int last, Splat* splats
       to_records(out, records, 16);
       std::memcpy(static_cast<void*>(splats + at), records, sizeof(float) * 16 * count);
     }
-    if (n <= NEAR_FEATURES) continue;
+    store2(tiles(out[6]), tiles(out[7]), count, boxes + at);
     alignas(64) float z[LANES];
     store(z, s.local.z);
+    std::memcpy(depths + at, z, sizeof(float) * count);
+    if (n <= NEAR_FEATURES) continue;
     for (int i = 0; i < count; ++i) {
       float* feature = features + size_t(at + i) * n;
       const float* color = g.colors + size_t(at + i) * g.channels;
@@ -292,23 +314,13 @@ inline void sum_owed(const Lists& lists, Owed owed, int at, int count, int size,
   std::memset(rows, 0, sizeof(float) * LANES * size);
   for (int i = 0; i < count; ++i)
     for (uint32_t slot = lists.slots[at + i]; slot < lists.slots[at + i + 1]; ++slot) {
-      const uint32_t place = lists.places[slot];
-      if (!owed.used[place]) continue;
+      if (!owed.used[slot]) continue;
       seen[i] = 1;
       for (int k = 0; k < size; k += LANES)
         store(rows + i * size + k,
-              load(rows + i * size + k) + load(owed.sums + size_t(place) * size + k));
+              load(rows + i * size + k) + load(owed.sums + size_t(slot) * size + k));
     }
   for (int k = 0; k < size; k += LANES) from_records(rows + k, size, out + k);
-}
-
-// Places lie anywhere in memory: ask for those to come.
-inline void foresee(const Lists& lists, Owed owed, int first, int last, int size) {
-  for (uint32_t slot = lists.slots[first]; slot < lists.slots[last]; ++slot) {
-    const uint32_t place = lists.places[slot];
-    if (!owed.used[place]) continue;
-    for (int k = 0; k < size; k += 16) __builtin_prefetch(owed.sums + size_t(place) * size + k);
-  }
 }
 
 template <bool MOVES>
@@ -319,8 +331,6 @@ void project_backward_for(const Cloud& g, const Camera& c, int first, int last, 
     const int count = last - at < LANES ? last - at : LANES;
     alignas(64) float seen[LANES] = {};
     F m[OWED_MOST], d_mean[3], d_quat[4], d_scale[3];
-    const int next = at + 4 * LANES, end = next + LANES;
-    if (next < last) foresee(lists, owed, next, end < last ? end : last, size);
     sum_owed(lists, owed, at, count, size, m, seen);
     const Mask kept = F(0.f) < load(seen);
     const F* colors = m + MOMENTS;

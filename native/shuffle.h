@@ -94,20 +94,25 @@ inline void from_records(const float* p, int stride, F* out) {
     }
 }
 
-// out[i] = sum over the lanes of a[i], for i < WIDTH, of which the first `count` may not be zero:
-// log2(WIDTH) rounds of pairwise sums.
+// Sums over the lanes of a and of b, in turns.
+inline V sum_pairs(V a, V b) { return evens(a, b, Each()) + odds(a, b, Each()); }
 template <int N>
-inline void sum_lanes(const Vec<N>* a, int count, float* out) {
-  V t[WIDTH];
-  for (int i = 0; i < count; ++i) {
-    t[i] = a[i].v[0];
-    for (int k = 1; k < N / WIDTH; ++k) t[i] += a[i].v[k];
-  }
-  for (int n = WIDTH / 2; n; n /= 2, count = (count + 1) / 2) {
-    if (count % 2) t[count] = V{};
+inline V whole(const Vec<N>& a) {
+  V r = a.v[0];
+  for (int k = 1; k < N / WIDTH; ++k) r += a.v[k];
+  return r;
+}
+
+// out[i] = sum over the lanes of a[i], for i < WIDTH, of which only the first COUNT are not zero:
+// log2(WIDTH) rounds of sums of pairs.
+template <int COUNT, int N>
+inline void sum_lanes(const Vec<N>* a, float* out) {
+  V t[WIDTH / 2] = {};
+  for (int i = 0; i < (COUNT + 1) / 2; ++i)
+    t[i] = sum_pairs(whole(a[2 * i]), 2 * i + 1 < COUNT ? whole(a[2 * i + 1]) : V{});
+  for (int n = WIDTH / 4, count = (COUNT + 1) / 2; n; n /= 2, count = (count + 1) / 2)
     for (int i = 0; i < (count + 1) / 2; ++i)
-      t[i] = evens(t[2 * i], t[2 * i + 1], Each()) + odds(t[2 * i], t[2 * i + 1], Each());
-  }
+      t[i] = sum_pairs(t[2 * i], 2 * i + 1 < count ? t[2 * i + 1] : V{});
   std::memcpy(out, t, sizeof(V));
 }
 

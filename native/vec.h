@@ -258,7 +258,7 @@ inline F root_above(F a) {
 // 2^x where asked, x <= 126 and not below -100; else 0. An integer part, and a polynomial fitted
 // for least relative error (7.5e-8) on [-1/2, 1/2].
 template <int N>
-inline Vec<N> power_of_two(const Masks<N>& where, const Vec<N>& x) {
+[[gnu::always_inline]] inline Vec<N> power_of_two(const Masks<N>& where, const Vec<N>& x) {
   using T = Vec<N>;
 #if defined(__AVX512F__)
   T f;

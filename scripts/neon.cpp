@@ -32,7 +32,7 @@ int main() {
   const Cloud cloud = {means.data(),  quats.data(), scales.data(), opacities.data(),
                        colors.data(), n,            channels};
   std::vector<float> color(width * height * channels), alpha(width * height), depth(alpha);
-  const Frame frame =
+  Frame frame =
       splat(cloud, camera, {color.data(), alpha.data(), depth.data(), background.data(), nullptr});
   print("color", color), print("alpha", alpha), print("depth", depth);
   const auto d_color = filled(color.size(), -1, 1), d_alpha = filled(alpha.size(), -1, 1);
