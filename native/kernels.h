@@ -30,12 +30,13 @@ struct Box {
   uint16_t left, right, top, bottom;  // Tiles [left, right) x [top, bottom).
 };
 
-// One projected Gaussian: alpha(d) = 2^(xx dx dx + xy dx dy + yy dy dy + level).
+// One projected Gaussian: alpha(d) = 2^(level - (across (dx - slope dy))^2 - (down dy)^2). A sum of
+// squares, for in the plain sum of products a needle's would be lost.
 struct alignas(64) Splat {
-  float x, y, xx, xy, yy, level;
+  float x, y, across, slope, down, level;
   uint16_t left, right, top, bottom;  // Blocks [left, right) x [top, bottom) that it may touch.
   // It is seen at dy for |dx - slope dy| <= sqrt(width - narrowing dy dy), furthest right at summit.
-  float slope, width, narrowing, summit;
+  float width, narrowing, summit, spare;
   float features[NEAR_FEATURES];  // Colours and depth, if there are no more.
 };
 

@@ -68,9 +68,9 @@ inline void each_pixel(int width, int height, Corner c, Visit visit) {
 // The splats of a tile that are drawn next, relative to its corner.
 template <int FEATURES>
 struct Batch {
-  enum { X, Y, XX, XY, YY, LEVEL, FEATURE };
+  enum { X, Y, ACROSS, SLOPE, DOWN, LEVEL, FEATURE };
   static constexpr int SIZE = (FEATURE + FEATURES + 15) / 16 * 16;
-  enum { CENTER, FIRST, SLOPE, WIDE, NARROWING, SUMMIT, SHAPE };
+  enum { CENTER, FIRST, SLANT, WIDE, NARROWING, SUMMIT, SHAPE };
   alignas(64) float splats[BATCH][SIZE];
   alignas(64) float shapes[SHAPE][LANES] = {};
   uint64_t todo[BATCH];  // Blocks to draw it on.
@@ -114,7 +114,7 @@ inline uint32_t fetch(const Lists& s, Corner c, uint32_t e, uint32_t end, uint64
     const uint64_t box = alive & covered(g.left, g.right, g.top, g.bottom, x, y);
     batch.shapes[T::CENTER][i] = g.x - float(c.x);
     batch.shapes[T::FIRST][i] = float(top * BLOCK_HEIGHT) + 0.5f - (g.y - float(c.y));
-    batch.shapes[T::SLOPE][i] = g.slope, batch.shapes[T::WIDE][i] = g.width;
+    batch.shapes[T::SLANT][i] = g.slope, batch.shapes[T::WIDE][i] = g.width;
     batch.shapes[T::NARROWING][i] = g.narrowing, batch.shapes[T::SUMMIT][i] = g.summit;
     batch.todo[i] = box, batch.places[i] = e, batch.tops[i] = top;
     s.masks[e] = 0;
@@ -147,7 +147,7 @@ inline void trim(Batch<FEATURES>& batch) {
   using T = Batch<FEATURES>;
   constexpr int PARTS = LANES / WIDTH;
   const auto shape = [&](int i) { return load(batch.shapes[i]); };
-  const F x = shape(T::CENTER), slope = shape(T::SLOPE), summit = shape(T::SUMMIT);
+  const F x = shape(T::CENTER), slope = shape(T::SLANT), summit = shape(T::SUMMIT);
   const F wide = shape(T::WIDE), narrowing = shape(T::NARROWING), zero(0.f), eight(8.f);
   VI bits[2][PARTS] = {};
   for (int i = 0; i < batch.rows; ++i) {
@@ -238,8 +238,8 @@ inline void gather(const Batch<FEATURES>& batch, int first, Group& group) {
       const float* g = beyond(batch.splats[0], group.pairs[p + k].splat());
       B dx, dy;
       mark(g, group.pairs[p + k], dx, dy);
-      const B own = (B(g[T::XX]) * dx + B(g[T::XY]) * dy) * dx +
-                    ((B(g[T::YY]) * dy) * dy + B(g[T::LEVEL]));
+      const B u = B(g[T::ACROSS]) * (dx - B(g[T::SLOPE]) * dy), v = B(g[T::DOWN]) * dy;
+      const B own = B(g[T::LEVEL]) - v * v - u * u;
       std::memcpy(level.v + k * BLOCK_LANES / WIDTH, own.v, sizeof own);
     }
     const Several alpha = power_of_two(Several(LOG_ALPHA_MIN) <= level, level);

@@ -121,27 +121,28 @@ inline void pack_blocks(const F& center, const F& reach, int size, int side, Mas
 
 // The sixteen numbers of a Splat.
 inline void fill(const Projection& s, const Camera& c, const F& opacity, F* out) {
-  const F inverse = F(-LOG2E) / s.det, one(1.f), zero(0.f), strength = F(255.f) * opacity;
+  const F one(1.f), zero(0.f), half_bits(0.5f * LOG2E), strength = F(255.f) * opacity;
+  const F per_row = one / s.cov[2], conditional = s.det * per_row;
   out[0] = F(c.fx) * s.local.x * s.inverse_z + F(c.cx);
   out[1] = F(c.fy) * s.local.y * s.inverse_z + F(c.cy);
-  out[2] = F(0.5f) * s.cov[2] * inverse;
-  out[3] = -s.cov[1] * inverse;
-  out[4] = F(0.5f) * s.cov[0] * inverse;
+  out[2] = root(half_bits / conditional);
+  out[3] = s.cov[1] * per_row;
+  out[4] = root(half_bits * per_row);
   // alpha >= 1/255 is an ellipse: so many standard deviations, with a little spare for rounding.
   const F bits = logarithm_of_two(upper(strength, one));
   out[5] = bits + F(LOG_ALPHA_MIN);
   const F level = F(1.0005f) * root(F(2.f / LOG2E) * bits);
-  const F deviation = root(s.cov[0]), per_row = one / s.cov[2], conditional = s.det * per_row;
+  const F deviation = root(s.cov[0]);
   const Mask seen = (F(NEAR) <= s.local.z) & (zero < s.det) & (one <= strength);
   F across, along;
   pack_blocks(out[0], level * deviation + F(0.01f), c.width, 4, seen, across);
   pack_blocks(out[1], level * root(s.cov[2]) + F(0.01f), c.height, BLOCK_HEIGHT, seen, along);
   const Mask both = occupied(across) & occupied(along);
   out[6] = keep(both, across), out[7] = keep(both, along);
-  out[8] = s.cov[1] * per_row;
-  out[9] = conditional * level * level;
-  out[10] = conditional * per_row;
-  out[11] = level * s.cov[1] / deviation;
+  out[8] = conditional * level * level;
+  out[9] = conditional * per_row;
+  out[10] = level * s.cov[1] / deviation;
+  out[11] = zero;
 }
 
 // The first `count` of sixteen pairs of numbers.
@@ -159,7 +160,7 @@ inline F tiles(const F& blocks) {
   F r;
   for (int k = 0; k < LANES / WIDTH; ++k) {
     const VI v = (VI)blocks.v[k];
-    r.v[k] = (V)(((v & 0xffff) >> 3) | ((v >> 16 & 0xffff) + 7 >> 3) << 16);
+    r.v[k] = (V)((v & 0xffff) >> 3 | (((v >> 16 & 0xffff) + 7) >> 3) << 16);
   }
   return r;
 }
