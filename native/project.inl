@@ -112,7 +112,8 @@ inline void pack_blocks(const F& center, const F& reach, int size, int side, Mas
   const F low = center - reach - F(0.5f), high = center + reach - F(0.5f);
   const F end(float(size - 1)), zero(0.f), per_block(1.f / float(side));
   seen = seen & (low <= end) & (zero <= high);
-  const F first = upper(low, zero) * per_block, last = lower(high, end) * per_block;
+  const F first = lower(upper(low, zero), end) * per_block;
+  const F last = upper(lower(high, end), zero) * per_block;
   for (int k = 0; k < LANES / WIDTH; ++k)
     out.v[k] = (V)(__builtin_convertvector(first.v[k], VI) |
                    (__builtin_convertvector(last.v[k], VI) + 1) << 16);

@@ -21,6 +21,7 @@ constexpr int LANES = 16, BLOCK_LANES = WIDTH < 8 ? 8 : WIDTH;
 
 typedef float V __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t VI __attribute__((vector_size(4 * WIDTH)));
+typedef uint32_t VU __attribute__((vector_size(4 * WIDTH)));
 
 #define EACH_PART for (int k = 0; k < N / WIDTH; ++k)
 
@@ -280,7 +281,7 @@ template <int N>
   return p;
 #else
   T r;
-  EACH_PART r.v[k] = (V)((VI)p.v[k] + ((VI)whole.v[k] << 23));
+  EACH_PART r.v[k] = (V)((VU)p.v[k] + ((VU)whole.v[k] << 23));
   return keep(where, r);
 #endif
 }
