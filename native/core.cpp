@@ -13,7 +13,6 @@ extern const Kernels kernels_baseline, kernels_v3, kernels_v4;
 namespace {
 
 constexpr int CHUNK = 1024;  // Gaussians or triangles per task.
-constexpr int ROWS = 8;      // Rows of a picture per task.
 
 int level() {
 #if defined(HAVE_v4)
@@ -158,15 +157,20 @@ void splat_backward(Frame& f, const Cloud& cloud, const PictureGradient& gradien
   for (size_t i = 0; i < shares.size(); ++i) camera[i % CAMERA] += shares[i];
 }
 
+// Kept: fresh pages cost.
+float* ssim_room(int channels) {
+  thread_local std::vector<float> room;
+  room.resize(std::max(room.size(), size_t(ssim_scratch(channels)) + 16));
+  return reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(room.data()) + 63) / 64 * 64);
+}
+
 double ssim(const Pair& pair, float* slopes) {
   const Kernels& k = kernels();
-  const int rows = pair.height - WINDOW + 1, tasks = (rows + ROWS - 1) / ROWS;
-  const int pitch = (pair.width + WINDOW) * pair.channels + 32;
-  std::vector<double> sums(rows);
+  const int rows = pair.height - WINDOW + 1, tasks = (rows + SSIM_ROWS - 1) / SSIM_ROWS;
+  std::vector<double> sums(tasks);
   parallel(tasks, [&](int i) {
-    std::vector<float> scratch(5 * pitch, 0.f);
-    for (int y = i * ROWS; y < std::min(rows, (i + 1) * ROWS); ++y)
-      sums[y] = k.ssim_row(pair, y, slopes, scratch.data(), pitch);
+    sums[i] = k.ssim_rows(pair, i * SSIM_ROWS, std::min(rows, (i + 1) * SSIM_ROWS), slopes,
+                          ssim_room(pair.channels));
   });
   double total = 0;
   for (double sum : sums) total += sum;
@@ -175,11 +179,9 @@ double ssim(const Pair& pair, float* slopes) {
 
 void ssim_backward(const Pair& pair, const float* slopes, float scale, float* out) {
   const Kernels& k = kernels();
-  const int pitch = (pair.width + WINDOW) * pair.channels + 32;
-  parallel((pair.height + ROWS - 1) / ROWS, [&](int i) {
-    std::vector<float> scratch(3 * pitch, 0.f);
-    for (int y = i * ROWS; y < std::min(pair.height, (i + 1) * ROWS); ++y)
-      k.ssim_row_backward(pair, y, slopes, scale, out, scratch.data(), pitch);
+  parallel((pair.height + SSIM_ROWS - 1) / SSIM_ROWS, [&](int i) {
+    k.ssim_rows_backward(pair, i * SSIM_ROWS, std::min(pair.height, (i + 1) * SSIM_ROWS), slopes, scale, out,
+                         ssim_room(pair.channels));
   });
 }
 

@@ -28,7 +28,8 @@ Frame splat(const Cloud& cloud, const Camera& camera, const Picture& out);
 void splat_backward(Frame& frame, const Cloud& cloud, const PictureGradient& gradient,
                     CloudGradient out, double* camera);
 
-// The mean similarity. `slopes` (3, height - 10, (width - 10) channels) may be null.
+// The mean similarity. `slopes` (3 (height - 10) (width - 10) channels, as the kernels want to find
+// them) may be null.
 double ssim(const Pair& pair, float* slopes);
 // The gradient of `scale` times the sum of similarities, by a.
 void ssim_backward(const Pair& pair, const float* slopes, float scale, float* out);

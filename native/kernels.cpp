@@ -25,8 +25,8 @@
 
 extern const Kernels KERNELS = {
     TILE_HEIGHT,
-    project,     project_backward,  blend,          blend_backward,      ssim_row,
-    ssim_row_backward, localize,    set_up,         draw_tile,           turn,
+    project,     project_backward,  blend,          blend_backward,      ssim_rows,
+    ssim_rows_backward, localize,   set_up,         draw_tile,           turn,
     skin,        blend_points,      blend_points_backward, add_shapes,   add_shapes_backward,
     frame,       place,             finish,         carry,               sum_normals,
     make_units,  light_vertices,    resolve_row};

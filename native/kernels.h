@@ -73,9 +73,17 @@ constexpr int WINDOW = 11;
 
 struct Pair {
   const float *a, *b;  // (height, width, channels) each.
-  const float* window;  // (WINDOW): what each row and column of it weighs.
+  const float* window;  // (WINDOW): what each row and column of it weighs, the same both ways.
   int height, width, channels;
 };
+
+constexpr int SSIM_ROWS = 32, SSIM_STRIP = 128;  // Rows a task, columns at a time.
+constexpr int SSIM_REACH = SSIM_ROWS + WINDOW - 1;
+inline int ssim_margin(int channels) { return ((WINDOW - 1) * channels + 15) / 16 * 16; }
+inline int ssim_scratch(int channels) {
+  return SSIM_REACH * 3 * SSIM_STRIP + 16 * (ssim_margin(channels) + SSIM_STRIP) +
+         SSIM_ROWS * 4 * ssim_margin(channels);
+}
 
 struct Faces {
   const float* vertices;
@@ -208,9 +216,10 @@ struct Kernels {
                            Owed, CloudGradient, double* camera);
   void (*blend)(const Lists&, int tile, const Picture&);
   void (*blend_backward)(const Lists&, int tile, const PictureGradient&, Owed);
-  double (*ssim_row)(const Pair&, int y, float* slopes, float* rows, int pitch);
-  void (*ssim_row_backward)(const Pair&, int y, const float* slopes, float scale, float* out,
-                            float* rows, int pitch);
+  // Rows [first, last), SSIM_ROWS at most; scratch has ssim_scratch floats.
+  double (*ssim_rows)(const Pair&, int first, int last, float* slopes, float* scratch);
+  void (*ssim_rows_backward)(const Pair&, int first, int last, const float* slopes, float scale,
+                             float* out, float* scratch);
   void (*localize)(const Faces&, const Camera&, int first, int last, Local*);
   // Returns how many of these faces may be seen: only they are written.
   int (*set_up)(const Faces&, const Local*, const Camera&, int first, int last, Triangle*);

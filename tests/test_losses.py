@@ -2,6 +2,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
+from incarnate import _native
 from incarnate.losses import l1, ssim
 
 
@@ -27,7 +28,20 @@ def test_ssim_is_the_one_of_skimage(backend):
     assert ssim(a, b, backend).item() == pytest.approx(wanted, abs=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(11, 11, 1), (12, 30, 4), (43, 57, 3)])
+@pytest.fixture(params=_native.instruction_sets())
+def instruction_set(request):
+    best = _native.instruction_set()
+    _native.set_instruction_set(request.param)
+    yield request.param
+    _native.set_instruction_set(best)
+
+
+# Strips of 128 columns, tasks of 32 rows: fewer and more, and a window that reaches over a strip.
+SHAPES = [(11, 11, 1), (12, 30, 4), (43, 57, 3), (77, 53, 3), (45, 149, 1), (44, 31, 17)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.usefixtures("instruction_set")
 def test_native_ssim_agrees_with_its_definition(shape):
     results = []
     for backend in ("torch", "native"):
@@ -38,6 +52,40 @@ def test_native_ssim_agrees_with_its_definition(shape):
     for theirs, ours in zip(*results, strict=True):
         # Float32 variances as differences: 1e-6 of the largest slope, with room.
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5 * theirs.abs().max().item())
+
+
+@pytest.mark.parametrize(
+    "brightness", [(0.0, 0.0), (1.0, 1.0), (1.0, 0.9), (0.5, 0.45), (0.02, 0.0)]
+)
+@pytest.mark.usefixtures("instruction_set")
+def test_native_ssim_of_flat_pictures_has_no_variance_to_lose(brightness):
+    results = []
+    for precise in (True, False):
+        a, b = (torch.full((43, 57, 3), x, requires_grad=True) for x in brightness)
+        one, other = (a.double(), b.double()) if precise else (a, b)
+        mean = ssim(one, other, "torch" if precise else "native")
+        (1e3 * mean).backward()
+        results.append((mean.detach().float(), a.grad, b.grad))
+    (mean, *wanted), (ours, *gradients) = results
+    # Float32 weights sum to 1 but for 1e-7: so much is left of a variance, beside a C2 of 9e-4.
+    assert ours.item() == pytest.approx(mean.item(), abs=1e-5)
+    for theirs, own in zip(wanted, gradients, strict=True):
+        torch.testing.assert_close(own, theirs, rtol=1e-3, atol=5e-5)
+
+
+def test_native_ssim_does_not_depend_on_threads():
+    had, results = _native.threads(), []
+    try:
+        for count in (1, 3):
+            _native.set_threads(count)
+            a, b = pictures(150, 57)
+            mean = ssim(a.requires_grad_(), b)
+            mean.backward()
+            results.append((mean.detach(), a.grad))
+    finally:
+        _native.set_threads(had)
+    for one, three in zip(*results, strict=True):
+        assert torch.equal(one, three)
 
 
 def test_ssim_of_a_picture_with_itself_is_one_and_is_highest():
