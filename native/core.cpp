@@ -38,7 +38,7 @@ int tile_count(const Camera& camera, const Kernels& k) {
   return tiles_across(camera) * ((camera.height + k.tile_height - 1) / k.tile_height);
 }
 
-Box tiles_of(const Triangle& t) {
+Box tiles_of(const Patch& t) {
   if (t.left == t.right) return {0, 0, 0, 0};
   return {uint16_t(t.left / 8), uint16_t((t.right + 7) / 8), uint16_t(t.top / 8),
           uint16_t((t.bottom + 7) / 8)};
@@ -190,10 +190,12 @@ void rasterize(const Faces& faces, int vertices, int count, const Camera& camera
   const Kernels& k = kernels();
   thread_local std::vector<Local> local;  // Kept: fresh pages cost as much as the triangles.
   thread_local std::vector<Triangle> triangles;
+  thread_local std::vector<Patch> patches;
   if (int(local.size()) < vertices) local.resize(vertices);
-  if (int(triangles.size()) < count) triangles.resize(count);
+  if (int(triangles.size()) < count) triangles.resize(count), patches.resize(count);
   Local* const points = local.data();
   Triangle* const all = triangles.data();
+  Patch* const boxes = patches.data();
   parallel((vertices + CHUNK - 1) / CHUNK, [&](int i) {
     k.localize(faces, camera, i * CHUNK, std::min(vertices, (i + 1) * CHUNK), points);
   });
@@ -201,22 +203,28 @@ void rasterize(const Faces& faces, int vertices, int count, const Camera& camera
   std::vector<int> kept(chunks);  // At the front of each chunk's room.
   parallel(chunks, [&](int i) {
     kept[i] = k.set_up(faces, points, camera, i * CHUNK, std::min(count, (i + 1) * CHUNK),
-                       all + i * CHUNK);
+                       all + i * CHUNK, boxes + i * CHUNK);
   });
   const int tiles_x = tiles_across(camera), tiles = tile_count(camera, k);
   const auto each = [&](auto visit) {
     for (int i = 0; i < chunks; ++i)
       for (int at = i * CHUNK; at < i * CHUNK + kept[i]; ++at)
-        each_tile(tiles_of(all[at]), tiles_x, [&](int tile) { visit(at, tile); });
+        each_tile(tiles_of(boxes[at]), tiles_x, [&](int tile) { visit(at, tile); });
   };
   std::vector<uint32_t> starts(tiles + 1, 0);
   each([&](int, int tile) { ++starts[tile + 1]; });
   for (int i = 0; i < tiles; ++i) starts[i + 1] += starts[i];
   std::vector<uint32_t> order(starts[tiles]), next(starts.begin(), starts.end() - 1);
   each([&](int at, int tile) { order[next[tile]++] = uint32_t(at); });
-  const Corners corners = {all, order.data(),  starts.data(),
-                           camera.width,     camera.height, tiles_x,
-                           faces,            camera.orthographic ? points : nullptr};
+  const Corners corners = {all,
+                           boxes,
+                           order.data(),
+                           starts.data(),
+                           camera.width,
+                           camera.height,
+                           tiles_x,
+                           faces,
+                           camera.orthographic ? points : nullptr};
   parallel(tiles, [&](int tile) { k.draw_tile(corners, tile, out); });
 }
 

@@ -98,12 +98,17 @@ struct Local {
 struct Triangle {
   double edge[3][3];  // Barycentric i is proportional to edge[i] . (x, y, 1), in pixels.
   double volume;      // The edges' sum is volume / z.
-  uint16_t left, right, top, bottom;  // Blocks.
   int32_t face;
+};
+
+// Blocks [left, right) x [top, bottom) that a triangle may touch: apart, for lists need no more.
+struct Patch {
+  uint16_t left, right, top, bottom;
 };
 
 struct Corners {
   const Triangle* triangles;
+  const Patch* patches;
   const uint32_t *order, *starts;  // Triangles of every tile, tile after tile, in order of faces.
   int width, height, tiles_x;
   Faces own;
@@ -222,7 +227,8 @@ struct Kernels {
                              float* out, float* scratch);
   void (*localize)(const Faces&, const Camera&, int first, int last, Local*);
   // Returns how many of these faces may be seen: only they are written.
-  int (*set_up)(const Faces&, const Local*, const Camera&, int first, int last, Triangle*);
+  int (*set_up)(const Faces&, const Local*, const Camera&, int first, int last, Triangle*,
+                Patch*);
   void (*draw_tile)(const Corners&, int tile, const Hits&);
   void (*turn)(const float* bones, int count, float* quats);
   void (*skin)(const Skin&, const Stance&, int first, int last, float* vertices);

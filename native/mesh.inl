@@ -31,7 +31,7 @@ inline bool has_center(double low, double high) {
   return __builtin_floor(high - 0.49) >= __builtin_ceil(low - 0.51);
 }
 
-inline void triangle_box(const Camera& c, const Local* const p[3], Triangle& t) {
+inline void triangle_box(const Camera& c, const Local* const p[3], Patch& t) {
   double low[2] = {1e30, 1e30}, high[2] = {-1e30, -1e30};
   int in_front = 0;
   for (int i = 0; i < 3; ++i) {
@@ -55,17 +55,18 @@ inline void triangle_box(const Camera& c, const Local* const p[3], Triangle& t) 
 }
 
 int set_up(const Faces& s, const Local* local, const Camera& c, int first, int last,
-           Triangle* triangles) {
+           Triangle* triangles, Patch* patches) {
   const double by_x = 1 / double(c.fx), by_y = 1 / double(c.fy);
   int kept = 0;
   for (int f = first; f < last; ++f) {
     Triangle& t = triangles[kept];
-    t.left = t.right = t.top = t.bottom = 0;
+    Patch& box = patches[kept];
+    box = {0, 0, 0, 0};
     t.face = f;
     const Local* p[3];
     for (int i = 0; i < 3; ++i) p[i] = local + s.faces[3 * size_t(f) + i];
-    triangle_box(c, p, t);
-    if (t.left == t.right) continue;
+    triangle_box(c, p, box);
+    if (box.left == box.right) continue;
     double n[3][3], flat[3][3];
     const double* at[3];
     for (int i = 0; i < 3; ++i) {
@@ -118,6 +119,69 @@ inline void blank(const Hits& out, size_t at, int count) {
   for (int i = 0; i < 3 * count; ++i) out.barycentrics[3 * at + i] = 0;
 }
 
+// What the pixels of a tile see, block by block.
+struct Seen {
+  alignas(64) float nearest[BLOCKS * BLOCK_LANES] = {};  // 1 / z.
+  alignas(64) int32_t faces[BLOCKS * BLOCK_LANES];
+  alignas(64) float w[3][BLOCKS * BLOCK_LANES];
+  Seen() {
+    for (int32_t& face : faces) face = -1;
+  }
+};
+
+template <bool PARALLEL>
+inline void draw_triangle(const Edges& e, int face, int b, Seen& seen) {
+  const B zero(0.f), limit(1.f / NEAR);
+  const B x = load<B>(CENTERS.x[b % 8]), y = load<B>(CENTERS.y[b / 8]);
+  B w[3];
+  for (int i = 0; i < 3; ++i) w[i] = B(e.x[i]) * x + B(e.y[i]) * y + B(e.at_corner[i]);
+  B slope = (w[0] + w[1] + w[2]) * B(e.per_volume);
+  if (PARALLEL) {
+    const B z = w[0] * B(e.z[0]) + w[1] * B(e.z[1]) + w[2] * B(e.z[2]);
+    slope = slope / (z * B(e.per_volume));
+  }
+  const int at = b * BLOCK_LANES;
+  const B before = load<B>(seen.nearest + at);
+  const auto hit = (zero <= w[0]) & (zero <= w[1]) & (zero <= w[2]) & (before < slope) &
+                   (slope <= limit);
+  store(seen.nearest + at, select(hit, slope, before));
+  float* const own = reinterpret_cast<float*>(seen.faces + at);
+  store(own, select(hit, bits(face), load<B>(own)));
+  for (int i = 0; i < 3; ++i) store(seen.w[i] + at, select(hit, w[i], load<B>(seen.w[i] + at)));
+}
+
+// COUNT pixels of a row of a block, or `count`.
+template <int COUNT>
+inline void write_row(const Hits& out, size_t at, const int32_t* faces, const float* thirds,
+                      const float* depth, int count) {
+  const int n = COUNT ? COUNT : count;
+  for (int i = 0; i < n; ++i) out.faces[at + i] = faces[i];
+  std::memcpy(out.barycentrics + 3 * at, thirds, sizeof(float) * 3 * n);
+  std::memcpy(out.depth + at, depth, sizeof(float) * n);
+}
+
+inline void write_tile(const Corners& s, Corner c, const Seen& seen, const Hits& out) {
+  const B zero(0.f), one(1.f);
+  for (int b = 0; b < BLOCKS; ++b) {
+    const int left = c.x + b % 8 * 4, top = c.y + b / 8 * BLOCK_HEIGHT, at = b * BLOCK_LANES;
+    B w[3];
+    for (int i = 0; i < 3; ++i) w[i] = load<B>(seen.w[i] + at);
+    const B nearest = load<B>(seen.nearest + at), per_sum = one / (w[0] + w[1] + w[2]);
+    const auto there = zero < nearest;
+    for (B& each : w) each = keep(there, each * per_sum);
+    alignas(64) float thirds[3 * BLOCK_LANES], depth[BLOCK_LANES];
+    join3(w, thirds);
+    store(depth, keep(there, one / nearest));
+    for (int row = 0; row < BLOCK_HEIGHT && top + row < s.height; ++row) {
+      const size_t to = size_t(top + row) * s.width + left;
+      const int32_t* const faces = seen.faces + at + 4 * row;
+      if (left + 4 <= s.width) write_row<4>(out, to, faces, thirds + 12 * row, depth + 4 * row, 4);
+      else if (left < s.width)
+        write_row<0>(out, to, faces, thirds + 12 * row, depth + 4 * row, s.width - left);
+    }
+  }
+}
+
 template <bool PARALLEL>
 void draw_tile_for(const Corners& s, int tile, const Hits& out) {
   const Corner c = corner(s.tiles_x, tile);
@@ -127,46 +191,17 @@ void draw_tile_for(const Corners& s, int tile, const Hits& out) {
       blank(out, size_t(y) * s.width + c.x, wide);
     return;
   }
-  alignas(64) float nearest[BLOCKS * BLOCK_LANES] = {};  // 1 / z.
-  alignas(64) int32_t ids[BLOCKS * BLOCK_LANES];
-  for (int32_t& id : ids) id = -1;
-  const B zero(0.f), limit(1.f / NEAR);
+  Seen seen;
   for (uint32_t k = s.starts[tile]; k < s.starts[tile + 1]; ++k) {
     const Triangle& t = s.triangles[s.order[k]];
+    const Patch& box = s.patches[s.order[k]];
     const Edges e = edges<PARALLEL>(s, t, c);
-    uint64_t todo = covered(t.left, t.right, t.top, t.bottom, c.x / 4, c.y / BLOCK_HEIGHT);
-    for (; todo; todo &= todo - 1) {
-      const int b = __builtin_ctzll(todo);
-      const B x = load<B>(CENTERS.x[b % 8]), y = load<B>(CENTERS.y[b / 8]);
-      B w[3];
-      for (int i = 0; i < 3; ++i) w[i] = B(e.x[i]) * x + B(e.y[i]) * y + B(e.at_corner[i]);
-      B slope = (w[0] + w[1] + w[2]) * B(e.per_volume);
-      if (PARALLEL) {
-        const B z = w[0] * B(e.z[0]) + w[1] * B(e.z[1]) + w[2] * B(e.z[2]);
-        slope = slope / (z * B(e.per_volume));
-      }
-      const B before = load<B>(nearest + b * BLOCK_LANES);
-      const auto hit = (zero <= w[0]) & (zero <= w[1]) & (zero <= w[2]) & (before < slope) &
-                       (slope <= limit);
-      store(nearest + b * BLOCK_LANES, select(hit, slope, before));
-      float* id = reinterpret_cast<float*>(ids + b * BLOCK_LANES);
-      store(id, select(hit, bits(int32_t(s.order[k])), load<B>(id)));
-    }
+    uint64_t todo =
+        covered(box.left, box.right, box.top, box.bottom, c.x / 4, c.y / BLOCK_HEIGHT);
+    for (; todo; todo &= todo - 1)
+      draw_triangle<PARALLEL>(e, t.face, __builtin_ctzll(todo), seen);
   }
-  Edges e = {};
-  int32_t last = -1;  // Neighbours mostly see the same triangle.
-  each_pixel(s.width, s.height, c, [&](int b, int lane, size_t at) {
-    const int32_t id = ids[b * BLOCK_LANES + lane];
-    if (id < 0) return blank(out, at, 1);
-    if (id != last) e = edges<PARALLEL>(s, s.triangles[id], c), last = id;
-    const float x = CENTERS.x[b % 8][lane], y = CENTERS.y[b / 8][lane];
-    float w[3], sum = 0;
-    for (int i = 0; i < 3; ++i) sum += w[i] = e.x[i] * x + e.y[i] * y + e.at_corner[i];
-    out.faces[at] = s.triangles[id].face;
-    for (int i = 0; i < 3; ++i) out.barycentrics[3 * at + i] = w[i] / sum;
-    out.depth[at] = PARALLEL ? (w[0] * e.z[0] + w[1] * e.z[1] + w[2] * e.z[2]) / sum
-                             : float(s.triangles[id].volume) / sum;
-  });
+  write_tile(s, c, seen, out);
 }
 
 void draw_tile(const Corners& s, int tile, const Hits& out) {
