@@ -11,10 +11,11 @@ torch's part included.
 cpu: milliseconds of the process over its threads. wall: on a clock. x: wall over that of the best
 instruction set with one thread.
 bound: the time of the vector instructions of blending, over the cpu time of everything. Counted as
-on the prototype: pairs of a Gaussian and a 4 x 4 block of pixels that its box (where alpha may reach
-1/255) covers while a pixel there still takes light, times 34 instructions of 16 lanes forward and
-62 backward, at the rate of independent multiply-adds measured in the same run with a loop compiled
-for it. The prototype, as a whole, came to 34 % and 53 % (60k, 1024; blending alone 43 % and 59 %).
+on the prototype: pairs of a Gaussian and a 4 x 4 block of pixels that its box (where alpha may
+reach 1/255) covers while a pixel there still takes light, times 34 instructions of 16 lanes forward
+and 62 backward, at the rate of independent multiply-adds measured in the same run with a loop
+compiled for it. The prototype, as a whole, came to 34 % and 53 % (60k, 1024; blending alone 43 %
+and 59 %).
 """
 
 import argparse
@@ -315,7 +316,7 @@ def whole(size: int) -> Camera:
 
 
 def lit_blocks(cloud: Gaussians, camera: Camera) -> int:
-    """Pairs of a Gaussian and a block of 4 x 4 pixels in its box, one of which still takes light."""
+    """Pairs of a Gaussian and a block of 4 x 4 pixels in its box that still takes light."""
     with torch.no_grad():
         z = camera.local(cloud.means)[:, 2]
         order = z.argsort()

@@ -5,8 +5,8 @@ cut-off or clamp, no ray's remaining light within 1e-4 of its end, and no two Ga
 show there are within 1e-4 of each other's depth, all relative. Settled pixels agree to 1e-5 (depth:
 of the farthest), and gradients of losses on them to 1e-4 of the largest and 1e-5; to 2e-4 on the
 baseline of x86, which has no fused multiply-adds: seed 9818, a needle of 72 : 1 across the picture,
-comes to 1.06e-4 there. Those of rotations, which are 0 for round Gaussians, are measured by those of
-scales. Other pixels may differ by what flips.
+comes to 1.06e-4 there. Those of rotations, which are 0 for round Gaussians, are measured by those
+of scales. Other pixels may differ by what flips.
 """
 
 import os
