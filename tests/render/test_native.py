@@ -126,10 +126,20 @@ def triangles(count: int) -> Mesh:
     return Mesh(vertices * torch.tensor([1.0, 1.0, 2.0]), faces, torch.rand(100, 3, generator=rng))
 
 
+def small_triangles(count: int) -> Mesh:
+    """Of a few pixels, so that their boxes leave most of the picture out."""
+    rng = torch.Generator().manual_seed(4)
+    corners = torch.randn(count, 1, 3, generator=rng) / 2
+    corners = corners + 0.1 * torch.randn(count, 3, 3, generator=rng)
+    faces = torch.arange(3 * count).reshape(count, 3)
+    return Mesh(corners.flatten(0, 1), faces, torch.rand(3 * count, 3, generator=rng))
+
+
 @pytest.mark.parametrize("isa", _native.instruction_sets())
-@pytest.mark.parametrize("size", [(64, 32), (37, 29), (3, 2)])  # Whole tiles, parts of blocks.
-def test_triangles_are_those_of_the_definition(isa, size):
-    best, mesh, view = _native.instruction_set(), triangles(60), camera(*size)
+@pytest.mark.parametrize("mesh", [triangles(60), small_triangles(300)], ids=["large", "small"])
+@pytest.mark.parametrize("size", [(64, 96), (37, 29), (3, 2)])  # Whole tiles, parts of blocks.
+def test_triangles_are_those_of_the_definition(isa, mesh, size):
+    best, view = _native.instruction_set(), camera(*size)
     theirs = rasterize(mesh, view, "torch")
     _native.set_instruction_set(isa)
     try:
