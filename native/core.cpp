@@ -96,8 +96,8 @@ bool set_instruction_set(const char* name) {
 }
 
 Lists Frame::lists() {
-  return {splats.data(), features_at(), order.data(),  starts.data(), slots.data(),
-          masks.data(), ends.data(), stride(), channels,      camera.width,    camera.height, tiles_across(camera)};
+  return {splats.data(), features_at(), order.data(), starts.data(), slots.data(), masks.data(),
+          ends.data(), stride(), channels, camera.width, camera.height, tiles_across(camera)};
 }
 
 const float* Frame::features_at() const {
@@ -121,7 +121,8 @@ Frame splat(const Cloud& cloud, const Camera& camera, const Picture& out) {
   f.camera = camera;
   f.channels = cloud.channels;
   f.splats.resize(cloud.count), f.boxes.resize(cloud.count), f.depths.resize(cloud.count);
-  if (cloud.channels >= NEAR_FEATURES) f.features.resize(size_t(cloud.count) * (cloud.channels + 1));
+  if (cloud.channels >= NEAR_FEATURES)
+    f.features.resize(size_t(cloud.count) * (cloud.channels + 1));
   parallel((cloud.count + CHUNK - 1) / CHUNK, [&](int i) {
     k.project(cloud, camera, i * CHUNK, std::min(cloud.count, (i + 1) * CHUNK), f.splats.data(),
               f.features.data(), f.boxes.data(), f.depths.data());
@@ -180,8 +181,8 @@ double ssim(const Pair& pair, float* slopes) {
 void ssim_backward(const Pair& pair, const float* slopes, float scale, float* out) {
   const Kernels& k = kernels();
   parallel((pair.height + SSIM_ROWS - 1) / SSIM_ROWS, [&](int i) {
-    k.ssim_rows_backward(pair, i * SSIM_ROWS, std::min(pair.height, (i + 1) * SSIM_ROWS), slopes, scale, out,
-                         ssim_room(pair.channels));
+    const int last = std::min(pair.height, (i + 1) * SSIM_ROWS);
+    k.ssim_rows_backward(pair, i * SSIM_ROWS, last, slopes, scale, out, ssim_room(pair.channels));
   });
 }
 

@@ -169,8 +169,7 @@ inline void trim(Batch<FEATURES>& batch) {
       batch.todo[i] &= (uint64_t(high[i]) << 32 | low[i]) << (8 * batch.tops[i]);
 }
 
-// Pairs side by side: a chain of dependent steps leaves the machine idle, several fill it.
-constexpr int AT_ONCE = WIDTH == 16 ? 2 : 2;
+constexpr int AT_ONCE = 2;  // Pairs side by side: neither waits for the other. Four won no more.
 using Several = Vec<AT_ONCE * BLOCK_LANES>;
 
 // A splat of a batch on a block, in four times sixteen bits: where in CENTERS, by columns and by
@@ -226,7 +225,7 @@ inline void gather(const Batch<FEATURES>& batch, int first, Group& group) {
     if (end > Group::MOST) break;
     group.touched |= todo;
     const uint64_t splat = uint64_t(i * sizeof batch.splats[0]) << 48;
-    for (; n < end; n += Group::SURPLUS)  // A few too many, for fewer branches that are hard to foresee.
+    for (; n < end; n += Group::SURPLUS)  // A few too many, for fewer branches hard to foresee.
       for (int k = 0; k < Group::SURPLUS; ++k, todo &= todo - 1)
         group.pairs[n + k].bits = TOUCHES.of[lowest(todo)] | splat;
     n = end;

@@ -176,7 +176,8 @@ void project(const Cloud& g, const Camera& c, int first, int last, Splat* splats
     fill(s, c, strided(g.opacities + at, 1, count), out);
     if (n == 4) load3(g.colors + 3 * size_t(at), count, out + 12);
     else if (n < 4)
-      for (int k = 0; k < n - 1; ++k) out[12 + k] = strided(g.colors + size_t(at) * (n - 1) + k, n - 1, count);
+      for (int k = 0; k < n - 1; ++k)
+        out[12 + k] = strided(g.colors + size_t(at) * (n - 1) + k, n - 1, count);
     for (int k = 11 + n; k < 16; ++k) out[k] = s.local.z;
     if (count == LANES) {
       to_records(out, reinterpret_cast<float*>(splats + at), 16);
@@ -237,8 +238,9 @@ struct Steps {
 };
 
 // m: moments and depth gradient of sixteen Gaussians -> gradients d: means, quats, scales.
-[[gnu::always_inline]] inline void projection_gradient(const Projection& s, const Camera& c, const F* m, const F& d_depth,
-                                F* d_mean, F* d_quat, F* d_scale, Steps& steps) {
+[[gnu::always_inline]] inline void projection_gradient(const Projection& s, const Camera& c,
+                                                       const F* m, const F& d_depth, F* d_mean,
+                                                       F* d_quat, F* d_scale, Steps& steps) {
   const F inverse = F(1.f) / s.det;
   const F xa = s.cov[2] * inverse, xb = -s.cov[1] * inverse, xc = s.cov[0] * inverse;
   const F d_x = xa * m[1] + xb * m[2], d_y = xb * m[1] + xc * m[2];
