@@ -1,7 +1,6 @@
 """Schedules and sampling, against diffusers' schedulers and the closed-form prior."""
 
 import math
-import warnings
 
 import pytest
 import torch
@@ -16,22 +15,21 @@ from incarnate.priors import (
     inverted,
     sample,
 )
-from incarnate.priors.schedule import spread
+from incarnate.priors.schedule import Prediction, Spacing, spread
+from tests.priors.tiny import diffusers
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from diffusers import DDIMScheduler
-
-PREDICTIONS = ("epsilon", "sample", "v")
+PREDICTIONS: tuple[Prediction, ...] = ("epsilon", "sample", "v")
 NAMES = {"epsilon": "epsilon", "sample": "sample", "v": "v_prediction"}
 
 
-def stable(prediction="epsilon", zero=False, spacing="leading"):
+def stable(
+    prediction: Prediction = "epsilon", zero: bool = False, spacing: Spacing = "leading"
+) -> Schedule:
     return Schedule.scaled_linear(prediction=prediction, zero_terminal_snr=zero, spacing=spacing)
 
 
 def diffusers_ddim(prediction, zero, spacing):
-    return DDIMScheduler(
+    return diffusers.DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
