@@ -56,6 +56,11 @@ class Framewise(Denoiser):
         self.inner = inner
         self.schedule = inner.schedule
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """As the inner prior does."""
+        return self.inner.reads
+
     def encode(self, images: Images) -> Latents:
         """Each frame as the inner prior does."""
         return clips(self.inner.encode(images.flatten(0, 1)), len(images))

@@ -120,6 +120,11 @@ class PerpNeg(Denoiser):
         self.inner = inner
         self.schedule = inner.schedule
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """As the inner prior does."""
+        return self.inner.reads
+
     def encode(self, images: Images) -> Latents:
         """As the inner prior does."""
         return self.inner.encode(images)

@@ -51,6 +51,10 @@ class Encoded(Denoiser):
     def __init__(self, inner, mix):
         self.inner, self.mix, self.schedule = inner, mix, inner.schedule
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.inner.reads
+
     def encode(self, images):
         return self.inner.encode(images @ self.mix.T)
 

@@ -58,8 +58,8 @@ def test_a_published_directory_is_costed_without_its_content(tmp_path):
     there = found(Checkpoint.parse(str(path)))
     costed = cost(there, 512, None, "cpu", torch.float32)
     assert costed.weights == 4 * (859_520_964 + 83_653_863 + 123_060_480)
-    # The sum over its layers is .80 TFLOP, as counted by others: .40 trillion multiply-adds.
-    assert costed.prediction.flops == pytest.approx(0.803e12, rel=0.01)
+    # .40 trillion multiply-adds, as counted by others, and 1 to 2 % for the words.
+    assert costed.prediction.flops == pytest.approx(0.803e12, rel=0.02)
     assert cost(there, 512, None, "cuda", torch.float16).weights == costed.weights // 2
 
 
