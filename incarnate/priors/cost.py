@@ -53,6 +53,8 @@ class Work:
 class Cost:
     """What a prior takes, on one device."""
 
+    reads: tuple[str, ...]
+    """The parts of a condition that it reads."""
     weights: int
     """Bytes."""
     loading: int
@@ -83,6 +85,7 @@ def cost(there: Found, side: int, frames: int | None, device: str, dtype: torch.
         latents = prior.encode(images)
     t = torch.zeros(1, dtype=torch.float64, device="meta")
     return Cost(
+        prior.reads,
         sum(files.bytes_as(dtype) for files in _files(there)),
         max((_passing(files, dtype) for files in _files(there)), default=0),
         work(lambda: prior.encode(images), on_cpu),
