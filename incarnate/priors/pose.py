@@ -37,6 +37,11 @@ class PoseGuider(ModelMixin, ConfigMixin):
         for parameter in self.conv_out.parameters():
             nn.init.zeros_(parameter)
 
+    @property
+    def factor(self) -> int:
+        """How many pixels a latent spans."""
+        return 2 ** (len(self.config["widths"]) - 1)
+
     def forward(self, skeletons: Float[Tensor, "r k y x"]) -> Float[Tensor, "r c h w"]:
         """Features in the size of the latents; pictures with their channels first."""
         h = F.silu(self.conv_in(skeletons))

@@ -10,6 +10,7 @@ through a door has rows like that; `told` and `context` have one for each clip.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, final
 
 import torch
@@ -31,7 +32,7 @@ from torch.utils.checkpoint import checkpoint
 from incarnate.priors.branches import PLAIN, Branches, Features, Tokens
 from incarnate.priors.schedule import Latents, Levels
 
-Context = Float[Tensor, "b words wide"]
+Context = Float[Tensor, "_ words wide"]
 
 
 def predicted(
@@ -41,7 +42,7 @@ def predicted(
     context: Context,
     branches: Branches = PLAIN,
 ) -> Latents:
-    """What the network says of `x_t`; a row of `told` and of `context` for each row."""
+    """What the network says of `x_t`; a row of `told` for each, and of `context` too or one."""
     *_, h = _stages(_started(unet, x_t, told, context, branches), unet, x_t, branches)
     if unet.conv_norm_out is not None and unet.conv_act is not None:
         h = unet.conv_act(unet.conv_norm_out(h))
@@ -55,9 +56,10 @@ def inner_features(
     context: Context,
     branches: Branches = PLAIN,
 ) -> tuple[Tensor, ...]:
-    """What the middle and each block above it give, deepest first, with frames like `x_t`."""
+    """What the middle and all but the last block above it give, with frames like `x_t`."""
     walk = _started(unet, x_t, told, context, branches)
-    return tuple(_unfolded(h, x_t) for h in _stages(walk, unet, x_t, branches))
+    inner = islice(_stages(walk, unet, x_t, branches), len(unet.up_blocks))
+    return tuple(_unfolded(h, x_t) for h in inner)
 
 
 def reference_states(
