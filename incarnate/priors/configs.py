@@ -24,7 +24,9 @@ def schedule_of(config: Mapping[str, object]) -> Schedule:
     """
     name = config.get("_class_name")
     if name == "FlowMatchEulerDiscreteScheduler":
-        return Schedule.flow(_number(config, "shift", 1.0), int(_number(config, _LEVELS, 1000.0)))
+        return Schedule.flow_matching(
+            _number(config, "shift", 1.0), int(_number(config, _LEVELS, 1000.0))
+        )
     if config.get("use_flow_sigmas"):
         return Schedule.flow(
             _number(config, "flow_shift", 1.0), int(_number(config, _LEVELS, 1000.0))

@@ -189,3 +189,31 @@ def test_between_whole_levels_the_tables_are_read_linearly():
     t = torch.tensor([10.0, 10.25, 11.0], dtype=torch.float64)
     low, middle, high = schedule.signal(t).tolist()
     assert math.isclose(middle, 0.75 * low + 0.25 * high)
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0, 5.0])
+@pytest.mark.parametrize("steps", [1, 2, 7, 50])
+def test_flow_levels_are_those_of_unipc(shift, steps):
+    theirs = diffusers.UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift
+    )
+    theirs.set_timesteps(steps)
+    ours = Schedule.flow(shift)
+    levels = ours.levels(steps)
+    # A line between neighbours, a thousandth apart, of a curve that bends by 2 shift^2 at most.
+    close = {"rtol": 0, "atol": shift**2 / 4 * 1e-6 + 1e-7}
+    torch.testing.assert_close(ours.noise(levels), theirs.sigmas[:-1].double(), **close)
+    assert ours.told(levels).tolist() == theirs.timesteps.tolist()
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0, 5.0])
+@pytest.mark.parametrize("steps", [1, 2, 7, 50])
+def test_flow_matching_levels_are_those_of_its_scheduler(shift, steps):
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
+    theirs.set_timesteps(steps)
+    ours = Schedule.flow_matching(shift)
+    levels = ours.levels(steps)
+    close = {"rtol": 0, "atol": shift**2 / 4 * 1e-6 + 1e-7}
+    torch.testing.assert_close(ours.noise(levels), theirs.sigmas[:-1].double(), **close)
+    told = ours.told(levels) / 1000
+    torch.testing.assert_close(told, theirs.timesteps.double() / 1000, **close)
