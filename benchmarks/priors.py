@@ -22,8 +22,9 @@ REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
 
 from incarnate.priors import Condition, Text  # noqa: E402
+from incarnate.priors.checkpoint import Checkpoint, found  # noqa: E402
 from incarnate.priors.cost import cost  # noqa: E402
-from incarnate.priors.hub import Checkpoint, found, load  # noqa: E402
+from incarnate.priors.hub import load  # noqa: E402
 from tests.priors import published, tiny  # noqa: E402
 
 
@@ -70,7 +71,7 @@ def measured(path: str, side: int) -> dict[str, float]:
 
 def main() -> None:
     """Plans, measures in a process of its own, and prints both."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Planned against measured.")
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--measure", type=Path)

@@ -17,8 +17,8 @@ from incarnate.weights import TABLE
 if TYPE_CHECKING:
     import torch
 
+    from incarnate.priors.checkpoint import Found
     from incarnate.priors.cost import Cost
-    from incarnate.priors.hub import Found
 
 Method = Literal["one-shot", "svad", "humannorm", "portrait-diffusion", "audio-avatar"]
 Role = Literal[
@@ -265,7 +265,7 @@ _NOTHING = (
 
 
 def _found(where: str) -> "Found":
-    from incarnate.priors.hub import Checkpoint, found
+    from incarnate.priors.checkpoint import Checkpoint, found
 
     return found(Checkpoint.parse(where))
 

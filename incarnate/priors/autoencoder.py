@@ -1,10 +1,12 @@
 """Pictures to latents and back, through a VAE of diffusers."""
 
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from incarnate.priors.frames import check_size
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -17,17 +19,12 @@ class Autoencoder:
     """A VAE for still pictures in [0, 1], channels last."""
 
     def __init__(self, vae: "AutoencoderKL") -> None:
-        self.vae = vae
+        self.vae: Any = vae
         self.factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
 
     def encode(self, images: Float[Tensor, "b h w c"]) -> Float[Tensor, "b z y x"]:
         """The posterior's mean, scaled to unit variance. ValueError for odd sides."""
-        height, width = images.shape[1:3]
-        if height % self.factor or width % self.factor:
-            raise ValueError(
-                f"a picture of {width} x {height} pixels came; this VAE wants sides that "
-                f"{self.factor} divides"
-            )
+        check_size(images.shape[1], images.shape[2], self.factor)
         pixels = (images.movedim(-1, 1) * 2 - 1).to(self.vae.dtype)
         mean = self.vae.encode(pixels).latent_dist.mode()
         return ((mean - self._shift) * self._scale).to(images.dtype)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from incarnate.priors.autoencoder import Autoencoder
+from incarnate.priors.coding import decoded, encoded
 from incarnate.priors.conditions import Condition, Reference, check_condition
 from incarnate.priors.denoiser import Denoiser, Images, Once
 from incarnate.priors.frames import check_like, check_size, each_row, in_chunks
@@ -68,6 +69,11 @@ class StableVideo(Denoiser):
         self.factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
         self._once = Once()
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The picture the clip begins with; it may be left out."""
+        return ("reference",)
+
     def encode(self, images: Images) -> Latents:
         """b f h w 3 to b 4 f y x. ValueError for sides that the VAE cannot halve."""
         check_size(images.shape[-3], images.shape[-2], self.factor)
@@ -87,7 +93,7 @@ class StableVideo(Denoiser):
 
     def predict(self, x_t: Latents, t: Levels, condition: Condition) -> Latents:
         """The UNet's output. ValueError for a reference that is not of the clip's size."""
-        check_condition(condition, ("reference",), ())
+        check_condition(condition, self.reads, ())
         x = x_t.to(self.unet.dtype)
         pictures, seen = self._reference(condition.reference, x)
         stacked = torch.cat([x, pictures[:, :, None].expand(-1, -1, x.shape[2], -1, -1)], 1)
@@ -138,11 +144,10 @@ class StableVideo(Denoiser):
         return each_row(pictures.to(x), len(x)), each_row(seen.to(x), len(x))
 
     def _augmented(self, image: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b h w 3"]:
-        """In [-1, 1], with noise."""
-        rng = torch.Generator(image.device).manual_seed(self.footage.seed)
-        channels_first = image.movedim(-1, 1).shape
-        noise = torch.randn(channels_first, generator=rng, device=image.device, dtype=image.dtype)
-        return image * 2 - 1 + self.footage.noise_augmentation * noise.movedim(1, -1)
+        """In [-1, 1], with noise: the same on every device."""
+        rng = torch.Generator().manual_seed(self.footage.seed)
+        noise = torch.randn(image.movedim(-1, 1).shape, generator=rng).movedim(1, -1).to(image)
+        return image * 2 - 1 + self.footage.noise_augmentation * noise
 
 
 @final
@@ -161,19 +166,22 @@ class AnimateDiff(Denoiser):
         self.unet, self.vae, self.text = unet, vae, text
         self.schedule, self.chunk = schedule, chunk
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Words alone."""
+        return ("text", "view")
+
     def encode(self, images: Images) -> Latents:
         """b f h w 3 to b 4 f y x. ValueError for sides that the VAE cannot halve."""
-        return _clip(in_chunks(self.vae.encode, images.flatten(0, 1), self.chunk), len(images))
+        return encoded(self.vae, images, self.chunk)
 
     def decode(self, latents: Latents) -> Images:
         """b 4 f y x to b f h w 3, each frame for itself."""
-        frames = latents.movedim(2, 1).flatten(0, 1)
-        pictures = in_chunks(self.vae.decode, frames, self.chunk)
-        return pictures.unflatten(0, (len(latents), -1))
+        return decoded(self.vae, latents, self.chunk)
 
     def predict(self, x_t: Latents, t: Levels, condition: Condition) -> Latents:
         """The UNet's output. ValueError for more frames than the motion modules know."""
-        check_condition(condition, ("text", "view"), ())
+        check_condition(condition, self.reads, ())
         frames, known = x_t.shape[2], int(self.unet.config["motion_max_seq_length"])
         if frames > known:
             raise ValueError(

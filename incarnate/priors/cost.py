@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from incarnate.priors.checkpoint import Found
 from incarnate.priors.conditions import (
     Condition,
     Depth,
@@ -29,7 +30,8 @@ from incarnate.priors.conditions import (
     Text,
 )
 from incarnate.priors.files import Files
-from incarnate.priors.hub import Found, Loading, assembled
+from incarnate.priors.hub import assembled
+from incarnate.priors.loading import Loading
 from incarnate.progress import Silent
 
 PROCESS = 600_000_000  # Python with torch, diffusers and transformers imported; measured.
@@ -79,7 +81,7 @@ def cost(there: Found, side: int, frames: int | None, device: str, dtype: torch.
     prior = assembled(there, Loading(there, "meta", dtype, Silent()))
     shape = (1, side, side, 3) if frames is None else (1, frames, side, side, 3)
     images = torch.empty(shape, device="meta")
-    condition = _everything(prior.reads, images)
+    condition = everything(prior.reads, images)
     on_cpu = device == "cpu"
     with torch.no_grad():
         latents = prior.encode(images)
@@ -107,7 +109,7 @@ def _passing(files: Files, dtype: torch.dtype) -> int:
     return 0 if stored == {dtype} else files.stored
 
 
-def _everything(reads: tuple[str, ...], images: Tensor) -> Condition:
+def everything(reads: tuple[str, ...], images: Tensor) -> Condition:
     """A condition with all that a prior reads, in the shape of `images`."""
     one = images[..., :1]
     still = images if images.ndim == 4 else images[:, 0]

@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 from incarnate.priors.autoencoder import Autoencoder
 from incarnate.priors.conditions import Condition, check_condition
 from incarnate.priors.denoiser import Denoiser, Images, Once
+from incarnate.priors.frames import each_row
 from incarnate.priors.inner import captured
 from incarnate.priors.schedule import Latents, Levels, Schedule
 from incarnate.priors.texts import TextEncoder, Words
@@ -126,7 +127,7 @@ class StableDiffusion(Denoiser):
                 x,
                 told,
                 encoder_hidden_states=context,
-                controlnet_cond=_rows(image, len(x)).to(x),
+                controlnet_cond=each_row(image, len(x)).to(x),
                 conditioning_scale=scale,
                 added_cond_kwargs=added,
                 return_dict=False,
@@ -147,7 +148,7 @@ class StableDiffusion(Denoiser):
                 latents = self.vae.encode(picture).to(x)
             return torch.cat([interpolate(hole, latents.shape[-2:]), latents], 1)
 
-        return _rows(self._once(known, work), len(x))
+        return each_row(self._once(known, work), len(x))
 
 
 def _picture(condition: Condition, kind: ControlKind) -> tuple[Tensor, float]:
@@ -164,10 +165,3 @@ def _picture(condition: Condition, kind: ControlKind) -> tuple[Tensor, float]:
     assert part is not None  # `check_condition` has seen to it.
     image = part.image.movedim(-1, 1)
     return (image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image), part.scale
-
-
-def _rows(x: Tensor, count: int) -> Tensor:
-    """One row for each of `count`; ValueError if there are neither one nor `count`."""
-    if len(x) not in (1, count):
-        raise ValueError(f"a condition of {len(x)} rows came for {count} rows of latents")
-    return x if len(x) == count else x.expand(count, *x.shape[1:])

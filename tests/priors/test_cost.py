@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from incarnate.priors.checkpoint import Checkpoint, found
 from incarnate.priors.cost import cost, work
-from incarnate.priors.hub import Checkpoint, found
 from tests.priors import published, tiny
 
 FLOAT = 4

@@ -8,9 +8,10 @@ import pytest
 import safetensors.torch
 import torch
 
+from incarnate.priors.checkpoint import Checkpoint, Overlay, found
 from incarnate.priors.directory import directory
 from incarnate.priors.files import header, weight_files
-from incarnate.priors.hub import Checkpoint, Overlay, found, load
+from incarnate.priors.hub import load
 from incarnate.priors.stable import StableDiffusion
 from tests.priors import published, tiny
 

@@ -138,5 +138,5 @@ def test_encoding_and_decoding_are_the_vae_of_the_directory(folder):
         torch.testing.assert_close(prior.encode(image), mean)
         back = pipe.vae.decode(mean / 0.5).sample / 2 + 0.5
         torch.testing.assert_close(prior.decode(mean), back.movedim(1, -1))
-    with pytest.raises(ValueError, match="33 x 32 pixels came; this VAE wants sides that 2"):
+    with pytest.raises(ValueError, match="33 x 32 pixels came; this prior wants sides that 2"):
         prior.encode(torch.zeros(1, 32, 33, 3))

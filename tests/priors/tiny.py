@@ -93,7 +93,7 @@ def scheduler(**more: Any) -> Any:
     return diffusers.DDIMScheduler(**(settings | more))
 
 
-def stable(folder: Path, in_channels: int = 4, **schedule: Any) -> Path:
+def stable(folder: Path, in_channels: int = 4, net: Any = None, **schedule: Any) -> Path:
     """A Stable Diffusion directory; with 9 channels one for inpainting."""
     torch.manual_seed(0)
     cls = diffusers.StableDiffusionPipeline
@@ -103,7 +103,7 @@ def stable(folder: Path, in_channels: int = 4, **schedule: Any) -> Path:
         vae=vae(),
         text_encoder=transformers.CLIPTextModel(text_config()),
         tokenizer=tokenizer(folder.with_name(folder.name + "-words")),
-        unet=unet(in_channels),
+        unet=unet(in_channels) if net is None else net,
         scheduler=scheduler(**schedule),
         safety_checker=None,
         feature_extractor=None,
