@@ -148,7 +148,10 @@ def load(
 
 @final
 class Loading:
-    """Loads the parts of a checkpoint one after another, and tells how far it is."""
+    """Loads the parts of a checkpoint one after another, and tells how far it is.
+
+    On the device "meta" nothing is read but configurations and tokenizers.
+    """
 
     def __init__(self, there: Found, device: str, dtype: torch.dtype, report: Report) -> None:
         self._device, self._dtype, self._report = device, dtype, report
@@ -159,6 +162,8 @@ class Loading:
     def model(self, part: Part) -> Any:
         """A model with its weights, frozen. ValueError if they do not fit its configuration."""
         told = read_json(part.folder / "config.json")
+        if self._device == "meta":
+            return frozen(_shaped(part, told).to(self._dtype))
         exact = bool(told.get("force_upcast")) and self._dtype == torch.float16
         dtype = torch.float32 if exact else self._dtype
         options: dict[str, Any] = {"torch_dtype": dtype}
@@ -193,6 +198,19 @@ class Loading:
                 raise ValueError(
                     f"{part.folder} holds no {part.cls}: {' '.join(str(error).split())[:200]}"
                 ) from error
+
+
+def _shaped(part: Part, told: dict[str, object]) -> Any:
+    """The model without weights, on the meta device. ValueError if its configuration is wrong."""
+    cls = _class(part)
+    with _quiet(), torch.device("meta"):
+        try:
+            if part.library != "transformers":
+                return cls.from_config(told)
+            return cls(cls.config_class(**told))
+        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{part.folder}/config.json tells no {part.cls}: {reason}") from error
 
 
 def _unfit(part: Part, why: str) -> str:

@@ -233,8 +233,9 @@ def zero_terminal(alphas_cumprod: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 
 def spread(levels: Sequence[float] | Tensor, count: int, like: Tensor) -> list[Levels]:
-    """Each level as one row for each of `count`, on the device of `like`."""
-    return [torch.full((count,), float(t), dtype=torch.float64, device=like.device) for t in levels]
+    """Each level as one row for each of `count`, or its own rows; on the device of `like`."""
+    rows = [torch.as_tensor(t, dtype=torch.float64, device=like.device) for t in levels]
+    return [t.expand(count) for t in rows]
 
 
 def _read(table: Float[Tensor, " n"], t: Levels) -> Levels:

@@ -47,7 +47,7 @@ class ClipText(TextEncoder):
         return _remembered(self._remembered, prompts, self._encoded)
 
     def _encoded(self, prompt: str) -> Words:
-        tokens = _tokens(self._tokenizer, prompt, self._encoder.device)
+        tokens = _tokens(self._tokenizer, prompt, self._encoder)
         return Words(self._encoder(tokens).last_hidden_state)
 
 
@@ -72,10 +72,8 @@ class XlText(TextEncoder):
 
     def _encoded(self, prompt: str) -> Words:
         small, large = self._encoders
-        first = small(_tokens(self._tokenizers[0], prompt, small.device), output_hidden_states=True)
-        second = large(
-            _tokens(self._tokenizers[1], prompt, large.device), output_hidden_states=True
-        )
+        first = small(_tokens(self._tokenizers[0], prompt, small), output_hidden_states=True)
+        second = large(_tokens(self._tokenizers[1], prompt, large), output_hidden_states=True)
         context = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], -1)
         pooled = second.text_embeds
         if prompt == "" and self._zeros_for_empty:
@@ -84,13 +82,15 @@ class XlText(TextEncoder):
 
 
 def _tokens(
-    tokenizer: "PreTrainedTokenizerBase", prompt: str, device: object
+    tokenizer: "PreTrainedTokenizerBase",
+    prompt: str,
+    encoder: "CLIPTextModel | CLIPTextModelWithProjection",
 ) -> Int[Tensor, "1 n"]:
-    length = tokenizer.model_max_length
+    length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
     told = tokenizer(
         prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
     )
-    return told.input_ids.to(device)
+    return told.input_ids.to(encoder.device)
 
 
 @torch.no_grad()

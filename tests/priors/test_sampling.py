@@ -132,6 +132,19 @@ def test_ddim_with_many_steps_maps_noise_by_the_closed_form_flow():
     assert errors[2] < 0.01
 
 
+def test_rows_may_fall_from_levels_of_their_own():
+    prior = gaussian(stable("v"))
+    start, levels = (
+        noise(),
+        prior.schedule.levels(5, start=1.0)[:, None]
+        * torch.tensor([100.0, 300.5, 900.0], dtype=torch.float64),
+    )
+    together = ddim(prior, start, SAID, levels)
+    for i in range(3):
+        alone = ddim(prior, start[i : i + 1], SAID, levels[:, i])
+        torch.testing.assert_close(together[i : i + 1], alone)
+
+
 def test_samples_have_the_mean_and_spread_of_the_data():
     schedule = stable("v", zero=True, spacing="trailing")
     prior = gaussian(schedule)
