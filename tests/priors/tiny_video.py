@@ -95,6 +95,28 @@ def animate_diff(folder: Path) -> Path:
     return folder
 
 
+def marigold(folder: Path, cls: Any, kind: str) -> Path:
+    """Stable Diffusion that reads a picture's latents beside the map's, as published for 1.1."""
+    torch.manual_seed(0)
+    pipe = cls(
+        unet=tiny.unet(in_channels=8),
+        vae=tiny.vae(),
+        scheduler=tiny.scheduler(
+            prediction_type="v_prediction",
+            rescale_betas_zero_snr=True,
+            timestep_spacing="trailing",
+            set_alpha_to_one=True,
+        ),
+        text_encoder=transformers.CLIPTextModel(tiny.text_config()),
+        tokenizer=tiny.tokenizer(folder.with_name(folder.name + "-words")),
+        prediction_type=kind,
+        default_denoising_steps=4,
+        default_processing_resolution=0,
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
 def latents(*shape: int, seed: int = 3) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
