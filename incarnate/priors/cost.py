@@ -32,6 +32,7 @@ from incarnate.priors.conditions import (
 from incarnate.priors.files import Files
 from incarnate.priors.hub import assembled
 from incarnate.priors.loading import Loading
+from incarnate.priors.marigold import Marigold
 from incarnate.progress import Silent
 
 PROCESS = 600_000_000  # Python with torch, diffusers and transformers imported; measured.
@@ -83,6 +84,11 @@ def cost(there: Found, side: int, frames: int | None, device: str, dtype: torch.
     images = torch.empty(shape, device="meta")
     condition = everything(prior.reads, images)
     on_cpu = device == "cpu"
+    match prior:
+        case Marigold():
+            images = images[..., : prior.maps.channels]
+        case _:
+            pass
     with torch.no_grad():
         latents = prior.encode(images)
     t = torch.zeros(1, dtype=torch.float64, device="meta")

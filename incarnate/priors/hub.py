@@ -63,6 +63,8 @@ def assembled(there: Found, loading: Loading) -> Denoiser:
             return _stable(there, loading)
         case "StableVideoDiffusionPipeline":
             return _stable_video(there, loading)
+        case "MarigoldDepthPipeline" | "MarigoldNormalsPipeline":
+            return _marigold(there, loading)
         case "ReferenceAnimator":
             return _reference_animator(there, loading)
         case "ProjectedInpainter":
@@ -113,6 +115,19 @@ def _stable_video(there: Found, loading: Loading) -> Denoiser:
         loading.model(there.base.part(name)) for name in ("vae", "image_encoder", "unet")
     )
     return StableVideo(vae, encoder, unet, schedule(there.base))
+
+
+def _marigold(there: Found, loading: Loading) -> Denoiser:
+    from incarnate.priors.marigold import DepthMaps, Marigold, NormalMaps, said_nothing
+
+    base = there.base
+    there.takes("unet", "vae", "lora")
+    maps = DepthMaps()
+    if base.kind == "MarigoldNormalsPipeline":
+        maps = NormalMaps(facing=base.settings.get("use_full_z_range") is False)
+    words = loading.model(base.part("text_encoder")), loading.tokenizer(base.part("tokenizer"))
+    vae = Autoencoder(loading.model(there.part("vae")))
+    return Marigold(_unet(there, loading), vae, said_nothing(*words), schedule(base), maps)
 
 
 def _reference_animator(there: Found, loading: Loading) -> Denoiser:

@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from incarnate.guidance import sds
-from incarnate.priors import Text, ddim
+from incarnate.priors import Condition, Reference, Text, ddim
 from incarnate.priors.checkpoint import Checkpoint, found
 from incarnate.priors.cost import cost, everything
 from incarnate.priors.hub import load
+from tests.priors import tiny_video
 from tests.priors.families import FAMILIES
+from tests.priors.tiny import diffusers
 
 SIDE = 32
 
@@ -111,3 +113,16 @@ def test_prompts_of_a_wrong_number_are_refused(prior, family):
     wrong = replace(everything(prior.reads, images), text=Text(("a", "b", "c")))
     with pytest.raises(ValueError, match="3 prompts came for 2 rows"):
         prior.predict(prior.encode(images), levels(1, 1), wrong)
+
+
+@pytest.mark.parametrize("cls, channels", [("Depth", 1), ("Normals", 3)])
+def test_marigold_is_loaded_with_the_maps_it_measures(cls, channels, tmp_path):
+    pipeline = getattr(diffusers, f"Marigold{cls}Pipeline")
+    folder = tiny_video.marigold(tmp_path / "made", pipeline, cls.lower())
+    prior = load(str(folder))
+    said = Condition(reference=Reference(pictures(None)))
+    x = torch.randn(2, 4, SIDE // 2, SIDE // 2)
+    maps = prior.decode(ddim(prior, x, said, prior.schedule.levels(2)))
+    assert maps.shape == (2, SIDE, SIDE, channels)
+    costed = cost(found(Checkpoint.parse(str(folder))), SIDE, None, "cpu", torch.float32)
+    assert costed.prediction.flops > 0
