@@ -154,8 +154,9 @@ def test_samples_have_the_mean_and_spread_of_the_data():
     assert float((pictures.std(0) - prior.std).abs().max()) < 0.04
 
 
-def test_inversion_with_refinements_is_the_exact_way_back_and_without_them_nearly():
-    prior = gaussian(stable())
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_inversion_with_refinements_is_the_exact_way_back_and_without_them_nearly(prediction):
+    prior = gaussian(stable(prediction))
     levels = prior.schedule.levels(25)
     start = noise()
     reached = ddim(prior, start, SAID, levels)
