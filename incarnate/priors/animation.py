@@ -153,7 +153,7 @@ def branches(
     drawn = each_row(each_frame(skeletons, frames), len(x_t)).flatten(0, 1)
     pose = animator.pose_guider(drawn.movedim(-1, 1).to(x_t.dtype)) * scale
     read = None if told is None else References(told.states, readers)
-    return Branches(pose, animator.motion_adapter, read)
+    return Branches(pose, animator.motion_adapter, "frame", read)
 
 
 @final
@@ -205,7 +205,7 @@ class ReferenceAnimator(Denoiser):
         pose, unet = condition.pose, self.animator.unet
         assert pose is not None  # `check_condition` has seen to it.
         x = x_t.to(unet.dtype)
-        known = self._seen(condition, len(x))
+        known = self._seen(condition)
         context = x.new_zeros(len(x), 1, unet.config["cross_attention_dim"])
         if known is not None:
             context = each_row(known.context, len(x))
@@ -224,7 +224,7 @@ class ReferenceAnimator(Denoiser):
                 f"Windowed(prior, Windows(length={known}))"
             )
 
-    def _seen(self, condition: Condition, count: int) -> Seen | None:
+    def _seen(self, condition: Condition) -> Seen | None:
         reference = condition.reference
         if reference is None:
             return None
