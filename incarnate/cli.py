@@ -18,7 +18,22 @@ import tyro
 
 from incarnate import core
 from incarnate.progress import Report, reporter
-from incarnate.verbs import Animate, Create, Doctor, Evaluate, Mix, Render, Shot, Studio, Talk, Verb
+from incarnate.verbs import (
+    Animate,
+    Convert,
+    Create,
+    Doctor,
+    Evaluate,
+    Listed,
+    Mix,
+    Plan,
+    Render,
+    Shot,
+    Studio,
+    Talk,
+    Verb,
+    Weights,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,6 +99,10 @@ def _run(verb: Verb) -> int:
             _evaluate(verb)
         case Studio():
             _studio(verb)
+        case Plan():
+            _plan(verb)
+        case Weights():
+            _weights(verb)
         case _:
             assert_never(verb)
     return 0
@@ -249,6 +268,36 @@ def _studio(verb: Studio) -> None:
         else:
             make(order, verb.output, verb.workers, report)
     _wrote(verb.output)
+
+
+def _plan(verb: Plan) -> None:
+    from incarnate.plan import named, plan
+
+    weights = named(verb.weights)
+    with reporter(verb.quiet or verb.json) as report:
+        planned = plan(verb.method, weights, verb.device, report)
+    sys.stdout.write(planned.json() if verb.json else planned.text())
+
+
+def _weights(verb: Weights) -> None:
+    match verb.do:
+        case Listed():
+            from incarnate.weights import TABLE
+
+            for row in TABLE:
+                sys.stdout.write(f"{row.name:<12} {row.licence:<24} {row.origin}\n")
+        case Convert() as asked:
+            from incarnate.priors.convert import convert
+
+            with reporter(asked.quiet) as report:
+                done = convert(asked.source, asked.output, asked.key, report)
+                for one in done:
+                    if one.left_behind:
+                        report.say(f"left behind in {one.source.name}: {one.left_behind}")
+            for one in done:
+                _wrote(one.target)
+        case _:
+            assert_never(verb.do)
 
 
 def _film(

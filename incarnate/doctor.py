@@ -64,7 +64,7 @@ def diagnosis() -> Diagnosis:
     return Diagnosis(
         (
             Check("python", "ok", f"{platform.python_version()}, {platform.platform()}"),
-            *(_package(name) for name in ("incarnate", "torch", "numpy", "mediapipe", "av")),
+            *(_package(name) for name in PACKAGES),
             _processor(),
             _cuda(),
             _native(),
@@ -73,10 +73,12 @@ def diagnosis() -> Diagnosis:
             *(_speech(name, use) for name, use in SPEECH.items()),
             *(_weights(row) for row in TABLE),
             _matting(),
+            _training(),
         )
     )
 
 
+PACKAGES = ("incarnate", "torch", "numpy", "mediapipe", "av", "diffusers", "transformers")
 CODECS = {
     "libx264": "H.264 for .mp4",
     "libvpx-vp9": "VP9 for .webm, with alpha",
@@ -174,3 +176,13 @@ def _matting() -> Check:
         remedy = "for --matting-model: pip install 'incarnate[matting]'"
         return Check("onnxruntime", "optional", "not installed", remedy)
     return Check("onnxruntime", "ok", f"{version('onnxruntime')}, for --matting-model")
+
+
+def _training() -> Check:
+    needed = ("peft", "tensorboard", "webdataset")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        remedy = "for `incarnate train` and LoRAs: pip install 'incarnate[train]'"
+        return Check("training", "optional", f"without {', '.join(missing)}", remedy)
+    told = ", ".join(f"{name} {version(name)}" for name in needed)
+    return Check("training", "ok", f"{told}, for `incarnate train` and LoRAs")

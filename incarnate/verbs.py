@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Union
 
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
+from tyro.conf import (
+    FlagCreatePairsOff,
+    OmitArgPrefixes,
+    OmitSubcommandPrefixes,
+    Positional,
+    UseAppendAction,
+    arg,
+    subcommand,
+)
 
 Output = Annotated[Path, arg(aliases=["-o"])]
 Switch = FlagCreatePairsOff[bool]
@@ -199,6 +207,56 @@ class Studio:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """Say what a method would run, on which device, at what memory, time and licence."""
+
+    method: Positional[
+        Literal["one-shot", "svad", "humannorm", "portrait-diffusion", "audio-avatar"]
+    ]
+    """The method."""
+    weights: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="ROLE=DIRECTORY")] = ()
+    """Your own weights for a role, as a diffusers directory or hub id; may be given again.
+    text-to-normal=DIR, normal-aligned-rgb=DIR+normal:CONTROLNET, ..."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where it would run."""
+    json: Switch = False
+    """For machines."""
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Convert:
+    """Turn pickled weights (.pth, .ckpt, .bin) into safetensors; no code in them runs."""
+
+    source: Positional[Path]
+    """The file, or a diffusers directory whose weights are pickled."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """The .safetensors file to write; beside the source if not given."""
+    key: str | None = None
+    """Which weights, if the file holds several; a wrong key lists them."""
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """List the weights that come with incarnate, with licence and origin."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """List what comes with incarnate, or convert weights of your own."""
+
+    do: OmitSubcommandPrefixes[
+        Union[  # noqa: UP007
+            Annotated[Convert, subcommand("convert")],
+            Annotated[Listed, subcommand("list")],
+        ]
+    ]
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Say what this installation has, what is missing, and how to get it."""
 
@@ -209,6 +267,6 @@ class Doctor:
 # Union, and help given here: for `|` tyro imports typeguard, and for help it parses typing.py,
 # which doubles the time to --help.
 Verb = Annotated[
-    Union[Create, Render, Animate, Talk, Evaluate, Studio, Doctor],  # noqa: UP007
+    Union[Create, Render, Animate, Talk, Evaluate, Studio, Plan, Weights, Doctor],  # noqa: UP007
     arg(help="What to do."),
 ]

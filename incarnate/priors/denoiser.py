@@ -25,6 +25,11 @@ class Denoiser(ABC):
 
     schedule: Schedule
 
+    @property
+    @abstractmethod
+    def reads(self) -> tuple[str, ...]:
+        """The names of the parts of a condition that it knows."""
+
     @abstractmethod
     def encode(self, images: Images) -> Latents:
         """The latents of pictures in [0, 1], without chance: of a VAE, the mean."""

@@ -34,6 +34,11 @@ class GaussianPrior(Denoiser):
         self.means = {prompt: mean.movedim(-1, 0) for prompt, mean in means.items()}
         self.std = std
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Words alone."""
+        return ("text", "view")
+
     def encode(self, images: Images) -> Latents:
         """The pictures themselves."""
         return images.movedim(-1, 1)
@@ -50,7 +55,7 @@ class GaussianPrior(Denoiser):
 
     def clean(self, x_t: Latents, t: Levels, condition: Condition) -> Latents:
         """E[x_0 | x_t]. ValueError for a prompt that has no mean."""
-        check_condition(condition, ("text", "view"), ())
+        check_condition(condition, self.reads, ())
         prompts = condition.prompts(len(x_t))
         unknown = sorted(set(prompts) - set(self.means))
         if unknown:

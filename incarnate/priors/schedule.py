@@ -47,6 +47,8 @@ class Schedule:
     final_signal: float = 1.0
     final_noise: float = 0.0
     """Where sampling ends: below level 0."""
+    whole: bool = False
+    """Whether the network is told whole numbers only, rounded down."""
 
     def __post_init__(self) -> None:
         """ValueError for tables that no network of this kind can be trained on."""
@@ -73,7 +75,8 @@ class Schedule:
 
     def told(self, t: Levels) -> Levels:
         """What the network is told of the level."""
-        return _read(self.tells, t)
+        told = _read(self.tells, t)
+        return told.floor() if self.whole else told
 
     def snr(self, t: Levels) -> Levels:
         """The signal-to-noise ratio signal^2 / noise^2."""
@@ -139,11 +142,12 @@ class Schedule:
                 return (up - 1) * (n // steps) + self.offset
             case "trailing":
                 return (up * (n / steps)).round() - 1
-            case "linspace" | "even":
-                even = (up - 1) * ((n - 1) / max(steps - 1, 1))
-                return even.round() if self.spacing == "linspace" else even
+            case "linspace":
+                return ((up - 1) * ((n - 1) / max(steps - 1, 1))).round()
+            case "even":
+                return (n - 1) * (1 - (steps - up) / max(steps - 1, 1))
             case "flow":
-                return up / steps * (n - 1) - 1
+                return up / steps * (n - 1)
             case _:
                 assert_never(self.spacing)
 
@@ -186,11 +190,40 @@ class Schedule:
         )
 
     @staticmethod
+    def karras(
+        least: float = 0.002, most: float = 700.0, num_levels: int = 1000, rho: float = 7.0
+    ) -> "Schedule":
+        """Stable Video's: noise / signal from `least` to `most` (Karras et al. 2022, Eq. 5).
+
+        The variance-preserving view of it: DDIM here is Euler's method there.
+        """
+        place = torch.linspace(0, 1, num_levels, dtype=torch.float64)
+        low, high = least ** (1 / rho), most ** (1 / rho)
+        sigmas = (low + place * (high - low)) ** rho
+        scale = 1 / (1 + sigmas**2).sqrt()
+        return Schedule(scale, sigmas * scale, sigmas.log() / 4, "v", "even")
+
+    @staticmethod
     def flow(shift: float = 1.0, num_levels: int = 1000) -> "Schedule":
-        """Rectified flow, shifted towards noise for large pictures (Esser et al. 2024, Eq. 23)."""
+        """Rectified flow, shifted towards noise for large pictures (Esser et al. 2024, Eq. 23).
+
+        Wan's, levels as diffusers' UniPCMultistepScheduler visits them: the noisiest keeps a
+        millionth of signal, and the network is told whole numbers.
+        """
         even = torch.arange(1, num_levels + 1, dtype=torch.float64) / num_levels
-        noises = shift * even / (1 + (shift - 1) * even)
-        return Schedule(1 - noises, noises, noises * num_levels, "flow", "flow")
+        noises = _shifted(even, shift).clamp(max=1 - 1e-6)
+        return Schedule(1 - noises, noises, noises * num_levels, "flow", "flow", whole=True)
+
+    @staticmethod
+    def flow_matching(shift: float = 1.0, num_levels: int = 1000) -> "Schedule":
+        """As diffusers' FlowMatchEulerDiscreteScheduler has it: the least is shifted twice."""
+        least = float(_shifted(torch.tensor(1 / num_levels, dtype=torch.float64), shift))
+        noises = _shifted(torch.linspace(least, 1, num_levels, dtype=torch.float64), shift)
+        return Schedule(1 - noises, noises, noises * num_levels, "flow", "even")
+
+
+def _shifted(noises: Float[Tensor, "*n"], shift: float) -> Float[Tensor, "*n"]:
+    return shift * noises / (1 + (shift - 1) * noises)
 
 
 def zero_terminal(alphas_cumprod: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -200,8 +233,9 @@ def zero_terminal(alphas_cumprod: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 
 def spread(levels: Sequence[float] | Tensor, count: int, like: Tensor) -> list[Levels]:
-    """Each level as one row for each of `count`, on the device of `like`."""
-    return [torch.full((count,), float(t), dtype=torch.float64, device=like.device) for t in levels]
+    """Each level as one row for each of `count`, or its own rows; on the device of `like`."""
+    rows = [torch.as_tensor(t, dtype=torch.float64, device=like.device) for t in levels]
+    return [t.expand(count) for t in rows]
 
 
 def _read(table: Float[Tensor, " n"], t: Levels) -> Levels:

@@ -67,6 +67,11 @@ class Windowed(Denoiser):
         self.inner, self.windows = inner, windows
         self.schedule = inner.schedule
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """As the inner prior does."""
+        return self.inner.reads
+
     def encode(self, images: Images) -> Latents:
         """As the inner prior does."""
         return self.inner.encode(images)

@@ -1,7 +1,6 @@
 """Schedules and sampling, against diffusers' schedulers and the closed-form prior."""
 
 import math
-import warnings
 
 import pytest
 import torch
@@ -16,22 +15,21 @@ from incarnate.priors import (
     inverted,
     sample,
 )
-from incarnate.priors.schedule import spread
+from incarnate.priors.schedule import Prediction, Spacing, spread
+from tests.priors.tiny import diffusers
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from diffusers import DDIMScheduler
-
-PREDICTIONS = ("epsilon", "sample", "v")
+PREDICTIONS: tuple[Prediction, ...] = ("epsilon", "sample", "v")
 NAMES = {"epsilon": "epsilon", "sample": "sample", "v": "v_prediction"}
 
 
-def stable(prediction="epsilon", zero=False, spacing="leading"):
+def stable(
+    prediction: Prediction = "epsilon", zero: bool = False, spacing: Spacing = "leading"
+) -> Schedule:
     return Schedule.scaled_linear(prediction=prediction, zero_terminal_snr=zero, spacing=spacing)
 
 
 def diffusers_ddim(prediction, zero, spacing):
-    return DDIMScheduler(
+    return diffusers.DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
@@ -134,6 +132,19 @@ def test_ddim_with_many_steps_maps_noise_by_the_closed_form_flow():
     assert errors[2] < 0.01
 
 
+def test_rows_may_fall_from_levels_of_their_own():
+    prior = gaussian(stable("v"))
+    start, levels = (
+        noise(),
+        prior.schedule.levels(5, start=1.0)[:, None]
+        * torch.tensor([100.0, 300.5, 900.0], dtype=torch.float64),
+    )
+    together = ddim(prior, start, SAID, levels)
+    for i in range(3):
+        alone = ddim(prior, start[i : i + 1], SAID, levels[:, i])
+        torch.testing.assert_close(together[i : i + 1], alone)
+
+
 def test_samples_have_the_mean_and_spread_of_the_data():
     schedule = stable("v", zero=True, spacing="trailing")
     prior = gaussian(schedule)
@@ -178,3 +189,31 @@ def test_between_whole_levels_the_tables_are_read_linearly():
     t = torch.tensor([10.0, 10.25, 11.0], dtype=torch.float64)
     low, middle, high = schedule.signal(t).tolist()
     assert math.isclose(middle, 0.75 * low + 0.25 * high)
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0, 5.0])
+@pytest.mark.parametrize("steps", [1, 2, 7, 50])
+def test_flow_levels_are_those_of_unipc(shift, steps):
+    theirs = diffusers.UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift
+    )
+    theirs.set_timesteps(steps)
+    ours = Schedule.flow(shift)
+    levels = ours.levels(steps)
+    # A line between neighbours, a thousandth apart, of a curve that bends by 2 shift^2 at most.
+    close = {"rtol": 0, "atol": shift**2 / 4 * 1e-6 + 1e-7}
+    torch.testing.assert_close(ours.noise(levels), theirs.sigmas[:-1].double(), **close)
+    assert ours.told(levels).tolist() == theirs.timesteps.tolist()
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0, 5.0])
+@pytest.mark.parametrize("steps", [1, 2, 7, 50])
+def test_flow_matching_levels_are_those_of_its_scheduler(shift, steps):
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
+    theirs.set_timesteps(steps)
+    ours = Schedule.flow_matching(shift)
+    levels = ours.levels(steps)
+    close = {"rtol": 0, "atol": shift**2 / 4 * 1e-6 + 1e-7}
+    torch.testing.assert_close(ours.noise(levels), theirs.sigmas[:-1].double(), **close)
+    told = ours.told(levels) / 1000
+    torch.testing.assert_close(told, theirs.timesteps.double() / 1000, **close)

@@ -1,0 +1,205 @@
+"""What a checkpoint will cost, worked out before it is loaded.
+
+The models are built on torch's meta device, where tensors have shapes and no content, and a
+prediction, an encoding and a decoding are run there. Memory is what of their tensors lives at once,
+work is the multiply-adds of their products and convolutions.
+
+`tests/priors/test_cost.py` holds this to what a process really takes.
+"""
+
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from incarnate.priors.checkpoint import Found
+from incarnate.priors.conditions import (
+    Condition,
+    Depth,
+    Normal,
+    Pose,
+    Projection,
+    Reference,
+    Text,
+)
+from incarnate.priors.files import Files
+from incarnate.priors.hub import assembled
+from incarnate.priors.loading import Loading
+from incarnate.priors.marigold import Marigold
+from incarnate.progress import Silent
+
+PROCESS = 600_000_000  # Python with torch, diffusers and transformers imported; measured.
+KERNELS = 110_000_000  # What kernels and the allocator hold besides, on two cores; measured.
+CONVOLUTIONS = ("aten::convolution", "aten::_convolution")
+
+
+@final
+@dataclass(frozen=True)
+class Work:
+    """One run of a part of a prior."""
+
+    flops: int
+    """Floating-point operations: two for a multiply-add."""
+    peak: int
+    """Bytes of inner tensors that live at once, at most."""
+
+
+@final
+@dataclass(frozen=True)
+class Cost:
+    """What a prior takes, on one device."""
+
+    reads: tuple[str, ...]
+    """The parts of a condition that it reads."""
+    weights: int
+    """Bytes."""
+    loading: int
+    """Bytes held besides while the largest part is loaded."""
+    encoding: Work
+    prediction: Work
+    """One, without guidance; guidance takes two, one after the other."""
+    decoding: Work
+
+    @property
+    def memory(self) -> int:
+        """Bytes at most, the process' own among them."""
+        running = max(self.encoding.peak, self.prediction.peak, self.decoding.peak) + KERNELS
+        return PROCESS + self.weights + max(self.loading, running)
+
+
+def cost(there: Found, side: int, frames: int | None, device: str, dtype: torch.dtype) -> Cost:
+    """The cost of a checked checkpoint for one picture (or clip of `frames`) of `side` pixels.
+
+    ValueError if it cannot be put together: as `hub.load` raises it.
+    """
+    prior = assembled(there, Loading(there, "meta", dtype, Silent()))
+    shape = (1, side, side, 3) if frames is None else (1, frames, side, side, 3)
+    images = torch.empty(shape, device="meta")
+    condition = everything(prior.reads, images)
+    on_cpu = device == "cpu"
+    match prior:
+        case Marigold():
+            images = images[..., : prior.maps.channels]
+        case _:
+            pass
+    with torch.no_grad():
+        latents = prior.encode(images)
+    t = torch.zeros(1, dtype=torch.float64, device="meta")
+    return Cost(
+        prior.reads,
+        sum(files.bytes_as(dtype) for files in _files(there)),
+        max((_passing(files, dtype) for files in _files(there)), default=0),
+        work(lambda: prior.encode(images), on_cpu),
+        work(lambda: prior.predict(latents, t, condition), on_cpu),
+        work(lambda: prior.decode(latents), on_cpu),
+    )
+
+
+def _files(there: Found) -> list[Files]:
+    """The weights that are kept: without what an overlay takes the place of."""
+    replaced = {kind for kind, _ in there.overlays if kind in ("unet", "vae")}
+    kept = [p.files for p in there.base.parts if p.files and p.name not in replaced]
+    return kept + [p.files for _, over in there.overlays for p in over.parts if p.files]
+
+
+def _passing(files: Files, dtype: torch.dtype) -> int:
+    """Bytes of a file that are mapped beside the weights made of them, if those differ in type."""
+    stored = {entry.dtype for entry in files.entries.values()}
+    return 0 if stored == {dtype} else files.stored
+
+
+def everything(reads: tuple[str, ...], images: Tensor) -> Condition:
+    """A condition with all that a prior reads, in the shape of `images`."""
+    one = images[..., :1]
+    still = images if images.ndim == 4 else images[:, 0]
+    face = None if images.ndim == 4 else images
+    return Condition(
+        text=Text(("a person",)) if "text" in reads else None,
+        normal=Normal(images) if "normal" in reads else None,
+        depth=Depth(one) if "depth" in reads else None,
+        pose=Pose(images, face) if "pose" in reads else None,
+        reference=Reference(still) if "reference" in reads else None,
+        projection=Projection(images, one) if "projection" in reads else None,
+    )
+
+
+def work(run: Callable[[], object], lays_out: bool) -> Work:
+    """What `run` costs; all its tensors must be on the meta device.
+
+    With `lays_out`, convolutions hold what they read once more, as oneDNN does on CPUs.
+    """
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), _Attention(counter) as attention, counter, _Live(lays_out) as live:
+        run()
+    return Work(counter.get_total_flops() + attention.flops, live.peak)
+
+
+@final
+class _Attention(TorchFunctionMode):
+    """Attention that never holds its scores: kernels work through them in pieces."""
+
+    def __init__(self, counter: FlopCounterMode) -> None:
+        super().__init__()
+        self.flops = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not scaled_dot_product_attention:
+            return func(*args, **(kwargs or {}))
+        query, key, value = (*args, *(kwargs or {}).values())[:3]
+        pairs = query.shape[:-1].numel() * key.shape[-2]
+        self.flops += 2 * pairs * (query.shape[-1] + value.shape[-1])
+        return query.new_empty(*query.shape[:-1], value.shape[-1])
+
+
+@final
+class _Live(TorchDispatchMode):
+    """Bytes of storages made within the block that are still alive, and their peak."""
+
+    def __init__(self, lays_out: bool) -> None:
+        super().__init__()
+        self.now, self.peak = 0, 0
+        self._lays_out = lays_out
+        self._known: dict[int, object] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for tensor in _tensors(args):
+            self._count(tensor, 0)  # From outside: a weight, of which the output may be a view.
+        out = func(*args, **(kwargs or {}))
+        for tensor in _tensors(out):
+            self._count(tensor, tensor.untyped_storage().nbytes())
+        passing = 0
+        if self._lays_out and func.name() in CONVOLUTIONS:
+            passing = sum(t.nbytes for t in _tensors(args))
+        self.peak = max(self.peak, self.now + passing)
+        return out
+
+    def _count(self, tensor: Tensor, size: int) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._known:
+            return
+
+        def gone(_: object) -> None:
+            self._known.pop(key, None)
+            self.now -= size
+
+        self._known[key] = weakref.ref(storage, gone)
+        self.now += size
+
+
+def _tensors(held: object) -> Iterator[Tensor]:
+    match held:
+        case Tensor():
+            yield held
+        case tuple() | list():
+            for item in held:
+                yield from _tensors(item)
+        case _:
+            return
