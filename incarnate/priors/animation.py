@@ -32,7 +32,7 @@ from incarnate.priors.pose import PoseGuider
 from incarnate.priors.saved import Piece, save
 from incarnate.priors.schedule import Latents, Levels, Schedule
 from incarnate.priors.unet import inner_features, num_references, predicted, reference_states
-from incarnate.priors.vision import CLIP_MEAN, CLIP_STD
+from incarnate.priors.vision import CLIP_MEAN, CLIP_STD, side_of
 
 GUIDER_WIDTHS = (16, 32, 64, 128)
 
@@ -128,7 +128,7 @@ def seen(animator: Animator, photo: Float[Tensor, "b h w 3"]) -> Seen:
     """Differentiable in the reference UNet, for training; VAE and CLIP stay as they are."""
     encoder, unet = animator.image_encoder, animator.reference_unet
     with torch.no_grad():
-        squares = _square(photo, _side(encoder))
+        squares = _square(photo, side_of(encoder.config))
         context = encoder(squares.to(encoder.dtype)).image_embeds[:, None].to(unet.dtype)
         latents = Autoencoder(animator.vae).encode(photo).to(unet.dtype)
     clean = latents.new_zeros(len(latents))
@@ -153,7 +153,7 @@ def branches(
     drawn = each_row(each_frame(skeletons, frames), len(x_t)).flatten(0, 1)
     pose = animator.pose_guider(drawn.movedim(-1, 1).to(x_t.dtype)) * scale
     read = None if told is None else References(told.states, readers)
-    return Branches(pose, animator.motion_adapter, read)
+    return Branches(pose, animator.motion_adapter, "frame", read)
 
 
 @final
@@ -205,7 +205,7 @@ class ReferenceAnimator(Denoiser):
         pose, unet = condition.pose, self.animator.unet
         assert pose is not None  # `check_condition` has seen to it.
         x = x_t.to(unet.dtype)
-        known = self._seen(condition, len(x))
+        known = self._seen(condition)
         context = x.new_zeros(len(x), 1, unet.config["cross_attention_dim"])
         if known is not None:
             context = each_row(known.context, len(x))
@@ -224,7 +224,7 @@ class ReferenceAnimator(Denoiser):
                 f"Windowed(prior, Windows(length={known}))"
             )
 
-    def _seen(self, condition: Condition, count: int) -> Seen | None:
+    def _seen(self, condition: Condition) -> Seen | None:
         reference = condition.reference
         if reference is None:
             return None
@@ -237,11 +237,3 @@ def _square(photo: Float[Tensor, "b h w 3"], side: int) -> Float[Tensor, "b 3 s 
     resized = interpolate(photo.movedim(-1, 1), (side, side), mode="bicubic", antialias=True)
     mean, std = (photo.new_tensor(x).view(1, 3, 1, 1) for x in (CLIP_MEAN, CLIP_STD))
     return (resized.clamp(0, 1) - mean) / std
-
-
-def _side(encoder: CLIPVisionModelWithProjection) -> int:
-    match encoder.config.image_size:
-        case int() as side:
-            return side
-        case other:
-            raise ValueError(f"an image encoder of squares was wanted; this one sees {other}")

@@ -4,7 +4,7 @@ Frames of clips are rows here: frame j of clip i is row i f + j.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Literal, final
 
 from jaxtyping import Float
 from torch import Tensor
@@ -53,6 +53,8 @@ class Branches:
     """Added to what conv_in gives."""
     motion: "MotionAdapter | None" = None
     """Attends over frames behind every layer; needs a clip."""
+    motion_norm: Literal["clip", "frame"] = "clip"
+    """What motion modules normalise together: diffusers the clip, Animate Anyone each frame."""
     references: References | None = None
     added: Additions | None = None
 

@@ -11,7 +11,7 @@ through a door has rows like that; `told` and `context` have one for each clip.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, final
+from typing import Any, Literal, final
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock
@@ -24,7 +24,11 @@ from diffusers.models.unets.unet_2d_blocks import (
     UpBlock2D,
 )
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from diffusers.models.unets.unet_motion_model import MotionAdapter, MotionModules
+from diffusers.models.unets.unet_motion_model import (
+    AnimateDiffTransformer3D,
+    MotionAdapter,
+    MotionModules,
+)
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -112,6 +116,7 @@ class _Walk:
     readers: Int[Tensor, " k"] | None
     down: Iterator[Features] | None
     up: Iterator[Features] | None
+    motion_norm: Literal["clip", "frame"]
     written: list[Tensor] | None
 
 
@@ -140,6 +145,7 @@ def _started(
         readers,
         None if added is None else iter(added.down),
         None if added is None else iter(added.up),
+        branches.motion_norm,
         written,
     )
 
@@ -296,9 +302,22 @@ def _attending(walk: _Walk, block: _Block, i: int, h: Features) -> Features:
     attention, motion = block.attentions[i], block.motions[i]
     if attention is not None:
         h = _transformed(walk, block, attention, h)
-    if motion is not None:
-        h = _run(block, motion, h, None, None, None, walk.frames)
-    return h
+    if motion is None:
+        return h
+    if walk.motion_norm == "clip":
+        return _run(block, motion, h, None, None, None, walk.frames)
+    return _run(block, _moved, motion, h, walk.frames)
+
+
+def _moved(motion: AnimateDiffTransformer3D, h: Features, frames: int) -> Features:
+    """Attention over frames at each place, with each frame normalised by itself."""
+    _, _, height, width = h.shape
+    x = motion.norm(h).unflatten(0, (-1, frames)).permute(0, 3, 4, 1, 2).flatten(0, 2)
+    x = motion.proj_in(x)
+    for inner in motion.transformer_blocks:
+        x = inner(x)
+    x = motion.proj_out(x).unflatten(0, (-1, height, width)).permute(0, 3, 4, 1, 2)
+    return h + x.flatten(0, 1)
 
 
 def _transformed(walk: _Walk, block: _Block, model: Transformer2DModel, h: Features) -> Features:

@@ -182,11 +182,24 @@ def test_it_reads_the_states_of_the_photo_at_told_level_0_and_clips_embedding():
         latents = Autoencoder(animator.vae).encode(small.image)
         states = reference_states(net, latents, torch.zeros(1), context)
         drawn = animator.pose_guider(pose.image.flatten(0, 1).movedim(-1, 1))
-        heard = Branches(drawn * 0.5, animator.motion_adapter, References(states))
+        heard = Branches(drawn * 0.5, animator.motion_adapter, "frame", References(states))
         theirs = predicted(animator.unet, x, T, context, heard)
         half = replace(pose, scale=0.5)
         ours = prior(animator).predict(x, T, Condition(pose=half, reference=small))
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_each_clip_of_a_batch_has_its_own_photo_level_and_poses():
+    animator = prior(trained())
+    photos, pose = pictures(2, 16, 16, seed=6), poses()
+    with torch.no_grad():
+        both = animator.predict(clip(), T, Condition(pose=pose, reference=Reference(photos)))
+        for i in range(2):
+            own = Condition(
+                pose=Pose(pose.image[i : i + 1]), reference=Reference(photos[i : i + 1])
+            )
+            alone = animator.predict(clip()[i : i + 1], T[i : i + 1], own)
+            torch.testing.assert_close(both[i : i + 1], alone, rtol=1e-4, atol=1e-5)
 
 
 def test_unconditionally_nobody_is_read_and_the_poses_stay():

@@ -102,7 +102,7 @@ def test_at_step_0_all_branches_together_change_no_bit():
         added = branches(inpainter, x, T, known_part(inpainter.vae, part.image, part.hole)).added
         pose = guider(pictures(6, 16, 16).movedim(-1, 1))
         read = References(states)
-        all_ = Branches(pose, zeroed(adapter()), read, added)
+        all_ = Branches(pose, zeroed(adapter()), references=read, added=added)
         theirs = predicted(net, x, T, context, Branches(references=read))
         assert torch.equal(predicted(net, x, T, context, all_), theirs)
 
@@ -259,6 +259,20 @@ def test_it_samples_pictures_and_clips_also_in_windows():
     torch.testing.assert_close(picture, whole[:, 3], rtol=1e-3, atol=1e-4)
 
 
+def test_each_clip_of_a_batch_has_its_own_level_and_known_part():
+    inpainter = prior(trained())
+    x, part = randn(2, 4, 3, 8, 8), known(2, 3, 16, 16)
+    with torch.no_grad():
+        both = inpainter.predict(x, T, Condition(text=SAID, projection=part))
+        for i in range(2):
+            one = slice(i, i + 1)
+            own = Condition(
+                text=Text(SAID.prompts[one]), projection=Projection(part.image[one], part.hole[one])
+            )
+            alone = inpainter.predict(x[one], T[one], own)
+            torch.testing.assert_close(both[one], alone, rtol=1e-4, atol=1e-5)
+
+
 def test_the_known_part_is_encoded_once():
     inpainter = trained()
     looks = []
@@ -339,6 +353,24 @@ def test_at_step_0_the_implicit_branch_and_the_geometry_change_no_bit():
         assert torch.equal(fused.mid, explicit.mid)
         latents, normals, colors = (randn(2, 4, 8, 8, seed=seed) for seed in range(3))
         assert torch.equal(GeometricCondition()(latents, normals, colors), latents)
+
+
+def test_the_implicit_features_are_joined_from_where_they_were_warped_to():
+    module, explicit, implicit = loud(fusion()), features(0), features(5)
+    turned = Warp(tuple(places.flip(-1) for places in identity_warp().maps))
+    with torch.no_grad():
+        fused = module(explicit, implicit, turned)
+        flipped = replace(
+            implicit,
+            down=tuple(x.flip(-1) for x in implicit.down),
+            mid=implicit.mid.flip(-1),
+            up=tuple(x.flip(-1) for x in implicit.up),
+        )
+        theirs = module(explicit, flipped, identity_warp())
+    for ours, other in zip(fused.down + fused.up, theirs.down + theirs.up, strict=True):
+        assert torch.equal(ours, other)
+    assert torch.equal(fused.mid, theirs.mid)
+    assert not torch.allclose(fused.mid, module(explicit, implicit, identity_warp()).mid)
 
 
 def test_after_a_training_step_both_are_heard(tmp_path):

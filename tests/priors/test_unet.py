@@ -71,6 +71,32 @@ def test_with_motion_modules_it_is_diffusers_motion_model(mid):
     assert not torch.allclose(ours, still, atol=1e-3)
 
 
+def test_animate_anyones_motion_modules_normalise_each_frame_by_itself():
+    """diffusers' module with its norm taken out, shown frames that are normalised one by one."""
+    model, motion = unet(), adapter(mid=False)
+    seen = []
+    for blocks in (motion.down_blocks, motion.up_blocks):
+        for name, parameter in blocks.named_parameters():
+            if ".proj_out." in name:
+                torch.nn.init.zeros_(parameter)
+    first: Any = motion.get_submodule("down_blocks.0.motion_modules.0")
+    torch.nn.init.normal_(first.proj_out.weight)
+    # The first module alone speaks, and the layer behind it hears.
+    model.get_submodule("down_blocks.0.resnets.1").register_forward_hook(
+        lambda _, x, out: seen.append(x[0])
+    )
+    inputs = clip()
+    with torch.no_grad():
+        predicted(model, *inputs)
+        predicted(model, *inputs, Branches(motion=motion, motion_norm="frame"))
+        before, after = seen
+        frames = torch.cat([first.norm(frame[None]) for frame in before])
+        first.norm = torch.nn.Identity()
+        expected = first(frames, num_frames=3) - frames + before
+    torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(after, before, atol=1e-2)
+
+
 def test_a_clip_without_motion_modules_is_its_frames():
     model = unet()
     x, told, context = clip()
