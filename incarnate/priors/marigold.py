@@ -96,6 +96,11 @@ class Marigold(Denoiser):
         self.schedule, self.maps = schedule, maps
         self._once = Once()
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The picture to measure."""
+        return ("reference",)
+
     def encode(self, images: Images) -> Latents:
         """Maps b h w c to b 4 y x. ValueError for maps of another kind."""
         if images.shape[-1] != self.maps.channels:
@@ -110,7 +115,7 @@ class Marigold(Denoiser):
 
     def predict(self, x_t: Latents, t: Levels, condition: Condition) -> Latents:
         """The UNet's output. ValueError without a reference of the map's size."""
-        check_condition(condition, ("reference",), ("reference",))
+        check_condition(condition, self.reads, self.reads)
         assert condition.reference is not None  # `check_condition` has seen to it.
         x = x_t.to(self.unet.dtype)
         return self.unet(
