@@ -6,11 +6,11 @@ Pictures are b *f h w c, where *f may be left out if one picture holds for every
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 
-def each_row(x: Float[Tensor, "b ..."], count: int) -> Float[Tensor, "n ..."]:
+def each_row(x: Shaped[Tensor, "b ..."], count: int) -> Shaped[Tensor, "n ..."]:
     """One row for each of `count`; ValueError if there are neither one nor `count`."""
     if len(x) not in (1, count):
         raise ValueError(f"a condition of {len(x)} rows came for {count} rows of latents")

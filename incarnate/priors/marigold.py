@@ -98,7 +98,7 @@ class Marigold(Denoiser):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The picture that is measured."""
+        """The picture to measure."""
         return ("reference",)
 
     def encode(self, images: Images) -> Latents:

@@ -12,8 +12,9 @@ Configurations are those of the published config.json files. Where the counts ar
     Marigold           Stable Diffusion 2's UNet (865,910,724) and four more channels in, as
                        counted for other such 8-channel UNets: 865,922,244
     Wan's parts        the headers of the published safetensors files, as their users summed them
-    Wan-Animate        a file of 34.55 GB with two bytes a number; no exact count was found, so
-                       that shapes are checked against the configuration by hand
+    Wan-Animate        Wan's image-to-video model (16,395,083,584 by its headers) and what the
+                       configuration tells of its own parts, worked out below by hand; the sum
+                       agrees with a published file of 34.55 GB, two bytes a number
 """
 
 import torch
@@ -111,6 +112,112 @@ MARIGOLD: dict[str, Model] = {
     ),
     "vae": V,
     "text encoder": H,
+}
+
+WAN_1B = {
+    "patch_size": [1, 2, 2],
+    "num_attention_heads": 12,
+    "attention_head_dim": 128,
+    "in_channels": 16,
+    "out_channels": 16,
+    "text_dim": 4096,
+    "freq_dim": 256,
+    "ffn_dim": 8960,
+    "num_layers": 30,
+    "cross_attn_norm": True,
+    "qk_norm": "rms_norm_across_heads",
+}
+WAN_14B = WAN_1B | {"num_attention_heads": 40, "ffn_dim": 13824, "num_layers": 40}
+ANIMATE = WAN_14B | {
+    "in_channels": 36,
+    "latent_channels": 16,
+    "image_dim": 1280,
+    "added_kv_proj_dim": 5120,
+    "motion_encoder_size": 512,
+    "motion_style_dim": 512,
+    "motion_dim": 20,
+    "motion_encoder_dim": 512,
+    "face_encoder_hidden_dim": 1024,
+    "face_encoder_num_heads": 4,
+    "inject_face_latents_blocks": 5,
+}
+WAN_VAE = {
+    "base_dim": 96,
+    "z_dim": 16,
+    "dim_mult": [1, 2, 4, 4],
+    "num_res_blocks": 2,
+    "temperal_downsample": [False, True, True],
+}
+UMT5_XXL = {
+    "vocab_size": 256384,
+    "d_model": 4096,
+    "d_kv": 64,
+    "d_ff": 10240,
+    "num_layers": 24,
+    "num_heads": 64,
+    "feed_forward_proj": "gated-gelu",
+}
+# In 40 layers a norm of 5120 is stored but used by nobody ('norm_added_q').
+IMAGE_TO_VIDEO = 16_395_083_584 - 40 * 5120
+SKELETON = 16 * 2 * 2 * 5120 + 5120
+# Eight face blocks: four linear layers, norms of one head's queries and keys.
+FACE_BLOCKS = 8 * (4 * (5120 + 1) * 5120 + 2 * 128)
+# Three convolutions over three frames, a layer out, what stands for no face.
+FACE_ENCODER = (3 * 512 + 1) * 4 * 1024 + 2 * (3 * 1024 + 1) * 1024 + (1024 + 1) * 5120 + 5120
+# 512 pixels halved seven times: convolutions of 3 x 3 and 3 x 3 with biases, 1 x 1 without; one of
+# 4 x 4; then linear layers, and directions of motion.
+MOTION_WIDTHS = [32, 64, 128, 256, 512, 512, 512, 512]
+MOTION_ENCODER = (
+    (3 + 1) * 32
+    + sum(
+        (9 * a + 1) * a + (9 * a + 1) * b + a * b
+        for a, b in zip(MOTION_WIDTHS, MOTION_WIDTHS[1:], strict=False)
+    )
+    + 16 * 512 * 512
+    + 4 * (512 + 1) * 512
+    + (512 + 1) * 20
+    + 512 * 20
+)
+VACE_SHAPES = {
+    "proj_out.weight": (16 * 4, 1536),
+    "vace_patch_embedding.weight": (1536, 96, 1, 2, 2),
+}
+
+WAN: dict[str, Model] = {
+    "vace 1.3B": Model(
+        "WanVACETransformer3DModel",
+        WAN_1B | {"vace_layers": list(range(0, 30, 2)), "vace_in_channels": 96},
+        2_153_972_032,
+        VACE_SHAPES | {"vace_blocks.14.proj_out.weight": (1536, 1536)},
+    ),
+    "vace 14B": Model(
+        "WanVACETransformer3DModel",
+        WAN_14B | {"vace_layers": list(range(0, 40, 5)), "vace_in_channels": 96},
+        17_337_592_896,
+        {"vace_patch_embedding.weight": (5120, 96, 1, 2, 2)},
+    ),
+    "animate 14B": Model(
+        "WanAnimateTransformer3DModel",
+        ANIMATE,
+        IMAGE_TO_VIDEO + SKELETON + FACE_BLOCKS + FACE_ENCODER + MOTION_ENCODER,
+        {
+            "patch_embedding.weight": (5120, 36, 1, 2, 2),
+            "pose_patch_embedding.weight": (5120, 16, 1, 2, 2),
+            "motion_encoder.motion_synthesis_weight": (512, 20),
+            "blocks.39.attn2.add_k_proj.weight": (5120, 5120),
+        },
+    ),
+    "vae": Model(
+        "AutoencoderKLWan",
+        WAN_VAE,
+        126_892_531,
+        {"encoder.conv_in.weight": (96, 3, 3, 3, 3), "quant_conv.weight": (32, 32, 1, 1, 1)},
+    ),
+    "text encoder": Model(
+        "UMT5EncoderModel", UMT5_XXL, 5_680_910_336, {"shared.weight": (256384, 4096)}
+    ),
+    # Without the projection, 1024 x 1280, of the one that Stable Video has.
+    "image encoder": Model("CLIPVisionModel", CLIP_VISION_H, 632_076_800 - 1024 * 1280),
 }
 
 

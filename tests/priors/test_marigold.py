@@ -1,5 +1,7 @@
 """Marigold: published widths, and maps against diffusers' own."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -129,3 +131,19 @@ def test_bad_conditions_of_marigold_are_told_in_a_line(depth):
 @pytest.mark.parametrize("model", published_video.MARIGOLD.values(), ids=published_video.MARIGOLD)
 def test_marigold_s_models_have_their_published_widths(model):
     published_video.check(model)
+
+
+def test_marigold_runs_at_its_published_width():
+    """On the meta device: shapes fit from pictures to latents, through the network, and back."""
+    models: list[Any] = [model.built() for model in published_video.MARIGOLD.values()]
+    unet, vae, text_encoder = models
+    with torch.device("meta"):
+        tokens = torch.empty(1, 2, dtype=torch.long)  # The empty prompt: its begin and its end.
+        maps, t = torch.empty(1, 64, 96, 3), torch.empty(1)
+    nothing = text_encoder(tokens).last_hidden_state
+    prior = Marigold(unet, Autoencoder(vae), nothing, Schedule.scaled_linear(), NormalMaps())
+    with torch.no_grad():
+        x = prior.encode(maps)
+        assert x.shape == (1, 4, 8, 12)
+        assert prior.predict(x, t, Condition(reference=Reference(maps))).shape == x.shape
+        assert prior.decode(x).shape == maps.shape

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import tokenizers
 import torch
 from PIL import Image
 
@@ -112,6 +113,115 @@ def marigold(folder: Path, cls: Any, kind: str) -> Path:
         prediction_type=kind,
         default_denoising_steps=4,
         default_processing_resolution=0,
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def umt5() -> Any:
+    return transformers.UMT5EncoderModel(
+        transformers.UMT5Config(
+            vocab_size=64, d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2
+        )
+    )
+
+
+def umt5_tokenizer() -> Any:
+    """A tokenizer of letters that pads with 0 and ends with 1, as UMT5's does."""
+    letters = [chr(ord("a") + i) for i in range(26)]
+    words = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel(
+            {x: i for i, x in enumerate(["<pad>", "</s>", "<unk>", "&", *letters])}, "<unk>"
+        )
+    )
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
+    words.post_processor = tokenizers.processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def wan_vae() -> Any:
+    """Of as many halvings as the published; its channels differ in mean and spread."""
+    return diffusers.AutoencoderKLWan(
+        base_dim=4,
+        z_dim=4,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        latents_mean=[0.1, -0.2, 0.3, -0.4],
+        latents_std=[0.5, 0.6, 0.7, 0.8],
+    )
+
+
+WAN = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 12,
+    "out_channels": 4,
+    "text_dim": 16,
+    "freq_dim": 16,
+    "ffn_dim": 32,
+    "num_layers": 4,
+    "rope_max_seq_len": 32,
+}
+
+
+def unipc(steps: int = 2) -> Any:
+    """Wan's scheduler at first order and without its corrector: that is DDIM."""
+    return diffusers.UniPCMultistepScheduler(
+        prediction_type="flow_prediction",
+        use_flow_sigmas=True,
+        flow_shift=3.0,
+        solver_order=1,
+        disable_corrector=list(range(steps)),
+    )
+
+
+def wan_vace(folder: Path) -> Path:
+    torch.manual_seed(0)
+    transformer = diffusers.WanVACETransformer3DModel(
+        **WAN, in_channels=4, vace_layers=[0, 2], vace_in_channels=2 * 4 + 64
+    )
+    pipe = diffusers.WanVACEPipeline(
+        tokenizer=umt5_tokenizer(),
+        text_encoder=umt5(),
+        vae=wan_vae(),
+        scheduler=unipc(),
+        transformer=transformer,
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def wan_animate(folder: Path) -> Path:
+    torch.manual_seed(0)
+    transformer = diffusers.WanAnimateTransformer3DModel(
+        **WAN,
+        in_channels=2 * 4 + 4,
+        latent_channels=4,
+        image_dim=16,
+        added_kv_proj_dim=24,
+        motion_encoder_channel_sizes={"4": 8, "8": 8, "16": 8},
+        motion_encoder_size=16,
+        motion_style_dim=8,
+        motion_dim=4,
+        motion_encoder_dim=8,
+        face_encoder_hidden_dim=8,
+        face_encoder_num_heads=2,
+        inject_face_latents_blocks=2,
+    )
+    side = tiny.SIZE
+    pipe = diffusers.WanAnimatePipeline(
+        tokenizer=umt5_tokenizer(),
+        text_encoder=umt5(),
+        vae=wan_vae(),
+        scheduler=unipc(),
+        image_processor=transformers.CLIPImageProcessor(
+            size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+        ),
+        image_encoder=image_encoder(transformers.CLIPVisionModel, image_size=side, patch=16),
+        transformer=transformer,
     )
     pipe.save_pretrained(folder)
     return folder
