@@ -9,7 +9,7 @@ work is the multiply-adds of their products and convolutions.
 
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
@@ -29,10 +29,12 @@ from incarnate.priors.conditions import (
     Reference,
     Text,
 )
+from incarnate.priors.denoiser import Denoiser
 from incarnate.priors.files import Files
 from incarnate.priors.hub import assembled
 from incarnate.priors.loading import Loading
 from incarnate.priors.marigold import Marigold
+from incarnate.priors.wan import WanVace
 from incarnate.progress import Silent
 
 PROCESS = 600_000_000  # Python with torch, diffusers and transformers imported; measured.
@@ -82,7 +84,7 @@ def cost(there: Found, side: int, frames: int | None, device: str, dtype: torch.
     prior = assembled(there, Loading(there, "meta", dtype, Silent()))
     shape = (1, side, side, 3) if frames is None else (1, frames, side, side, 3)
     images = torch.empty(shape, device="meta")
-    condition = everything(prior.reads, images)
+    condition = fitting(prior, images)
     on_cpu = device == "cpu"
     match prior:
         case Marigold():
@@ -115,8 +117,18 @@ def _passing(files: Files, dtype: torch.dtype) -> int:
     return 0 if stored == {dtype} else files.stored
 
 
+def fitting(prior: Denoiser, images: Tensor) -> Condition:
+    """A condition with all that this prior reads at once, in the shape of `images`."""
+    condition = everything(prior.reads, images)
+    match prior:
+        case WanVace():  # It follows a pose or a depth map, not both.
+            return replace(condition, depth=None)
+        case _:
+            return condition
+
+
 def everything(reads: tuple[str, ...], images: Tensor) -> Condition:
-    """A condition with all that a prior reads, in the shape of `images`."""
+    """A condition of these parts, in the shape of `images`."""
     one = images[..., :1]
     still = images if images.ndim == 4 else images[:, 0]
     face = None if images.ndim == 4 else images

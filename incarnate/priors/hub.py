@@ -65,6 +65,8 @@ def assembled(there: Found, loading: Loading) -> Denoiser:
             return _stable_video(there, loading)
         case "MarigoldDepthPipeline" | "MarigoldNormalsPipeline":
             return _marigold(there, loading)
+        case "WanVACEPipeline" | "WanAnimatePipeline":
+            return _wan(there, loading)
         case "ReferenceAnimator":
             return _reference_animator(there, loading)
         case "ProjectedInpainter":
@@ -128,6 +130,22 @@ def _marigold(there: Found, loading: Loading) -> Denoiser:
     words = loading.model(base.part("text_encoder")), loading.tokenizer(base.part("tokenizer"))
     vae = Autoencoder(loading.model(there.part("vae")))
     return Marigold(_unet(there, loading), vae, said_nothing(*words), schedule(base), maps)
+
+
+def _wan(there: Found, loading: Loading) -> Denoiser:
+    from incarnate.priors.wan import WanAutoencoder, WanText, WanVace
+    from incarnate.priors.wan_animate import WanAnimate
+
+    base = there.base
+    there.takes()
+    transformer = loading.model(base.part("transformer"))
+    vae = WanAutoencoder(loading.model(base.part("vae")))
+    encoder, tokenizer = base.part("text_encoder"), base.part("tokenizer")
+    text = WanText(loading.model(encoder), loading.tokenizer(tokenizer))
+    if base.kind == "WanVACEPipeline":
+        return WanVace(transformer, vae, text, schedule(base))
+    eyes = loading.model(base.part("image_encoder"))
+    return WanAnimate(transformer, vae, text, eyes, schedule(base))
 
 
 def _reference_animator(there: Found, loading: Loading) -> Denoiser:

@@ -140,6 +140,10 @@ class WanVace(Denoiser):
         self.schedule, self.references = schedule, references
         self._once = OnceTogether()
 
+    def referring(self) -> "WanVace":
+        """The same networks, for conditions with a reference."""
+        return WanVace(self.transformer, self.vae, self.text, self.schedule, 1)
+
     @property
     def reads(self) -> tuple[str, ...]:
         """The parts of a condition it knows."""

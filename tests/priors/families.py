@@ -47,6 +47,8 @@ FAMILIES: dict[str, tuple[Callable[[Path], object], int | None]] = {
     "stable video": (tiny_video.stable_video, 3),
     "animate diff": (tiny_video.animate_diff, 3),
     "stable with motion": (animated_base, 3),
+    "wan vace": (tiny_video.wan_vace, 5),
+    "wan animate": (tiny_video.wan_animate, 5),
     "reference animator": (animator, 3),
     "reference animator of pictures": (still_animator, None),
     "projected inpainter": (inpainter, None),

@@ -8,8 +8,9 @@ import torch
 from incarnate.guidance import sds
 from incarnate.priors import Condition, Reference, Text, ddim
 from incarnate.priors.checkpoint import Checkpoint, found
-from incarnate.priors.cost import cost, everything
+from incarnate.priors.cost import cost, everything, fitting
 from incarnate.priors.hub import load
+from incarnate.priors.wan import WanVace
 from tests.priors import tiny_video
 from tests.priors.families import FAMILIES
 from tests.priors.tiny import diffusers
@@ -49,7 +50,7 @@ def test_pictures_go_to_latents_and_back_in_their_shape(prior, family):
 
 def test_a_prediction_follows_its_condition_and_level(prior, family):
     images = pictures(family[1])
-    said = everything(prior.reads, images)
+    said = fitting(prior, images)
     with torch.no_grad():
         x = prior.encode(images)
         output = prior.predict(x, levels(600, 600), said)
@@ -62,7 +63,7 @@ def test_a_prediction_follows_its_condition_and_level(prior, family):
 
 def test_rows_do_not_know_of_one_another(prior, family):
     images = pictures(family[1])
-    said = everything(prior.reads, images[:1])
+    said = fitting(prior, images[:1])
     with torch.no_grad():
         x = prior.encode(images)
         both = prior.predict(x, levels(300, 700), said)
@@ -80,7 +81,7 @@ def test_a_condition_it_does_not_read_is_refused(prior, family):
 
 def test_sampling_and_guidance_run_on_it(prior, family):
     images = pictures(family[1])
-    said = everything(prior.reads, images)
+    said = fitting(prior, images)
     with torch.no_grad():
         x = torch.randn_like(prior.encode(images))
     clean = ddim(prior, x, said, prior.schedule.levels(2), 3.0)
@@ -92,7 +93,7 @@ def test_sampling_and_guidance_run_on_it(prior, family):
 
 def test_its_features_are_rows_and_follow_the_latents(prior, family):
     images = pictures(family[1])
-    said = everything(prior.reads, images)
+    said = fitting(prior, images)
     x = prior.encode(images).detach().requires_grad_()
     found_features = prior.features(x, levels(500, 500), said)
     assert found_features and all(len(layer) == 2 for layer in found_features)
@@ -110,7 +111,7 @@ def test_prompts_of_a_wrong_number_are_refused(prior, family):
     if "text" not in prior.reads:
         return
     images = pictures(family[1])
-    wrong = replace(everything(prior.reads, images), text=Text(("a", "b", "c")))
+    wrong = replace(fitting(prior, images), text=Text(("a", "b", "c")))
     with pytest.raises(ValueError, match="3 prompts came for 2 rows"):
         prior.predict(prior.encode(images), levels(1, 1), wrong)
 
@@ -126,3 +127,15 @@ def test_marigold_is_loaded_with_the_maps_it_measures(cls, channels, tmp_path):
     assert maps.shape == (2, SIDE, SIDE, channels)
     costed = cost(found(Checkpoint.parse(str(folder))), SIDE, None, "cpu", torch.float32)
     assert costed.prediction.flops > 0
+
+
+def test_vace_as_loaded_can_be_made_to_refer_to_a_picture(tmp_path):
+    prior = load(str(tiny_video.wan_vace(tmp_path / "made")))
+    assert isinstance(prior, WanVace) and "reference" not in prior.reads
+    referring = prior.referring()
+    images = pictures(5)
+    said = fitting(referring, images)
+    with torch.no_grad():
+        x = referring.encode(images)
+        assert x.shape[2] == prior.encode(images).shape[2] + 1
+        assert referring.predict(x, levels(500, 500), said).shape == x.shape
