@@ -31,6 +31,7 @@ from incarnate.verbs import (
     Shot,
     Studio,
     Talk,
+    Train,
     Verb,
     Weights,
 )
@@ -71,7 +72,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return _refused(str(error))
     except KeyboardInterrupt:
         match verb:
-            case Create():
+            case Train() if os.environ.get("RANK", "0") != "0":
+                pass  # The first of torchrun's processes says it.
+            case Create() | Train():
                 sys.stderr.write("incarnate: stopped; continue with --resume\n")
             case Evaluate():
                 sys.stderr.write("incarnate: stopped; the same command goes on from here\n")
@@ -97,15 +100,24 @@ def _run(verb: Verb) -> int:
             _talk(verb)
         case Evaluate():
             _evaluate(verb)
+        case _:
+            _prepare(verb)
+    return 0
+
+
+def _prepare(verb: Studio | Train | Plan | Weights) -> None:
+    """Runs a verb of those who prepare what the others use."""
+    match verb:
         case Studio():
             _studio(verb)
+        case Train():
+            _train(verb)
         case Plan():
             _plan(verb)
         case Weights():
             _weights(verb)
         case _:
             assert_never(verb)
-    return 0
 
 
 def _doctor(verb: Doctor) -> int:
@@ -298,6 +310,17 @@ def _weights(verb: Weights) -> None:
                 _wrote(one.target)
         case _:
             assert_never(verb.do)
+
+
+def _train(verb: Train) -> None:
+    from incarnate import distributed
+    from incarnate.priors.train import train
+
+    first = distributed.rank() == 0
+    with reporter(verb.quiet or not first) as report:
+        result = train(verb.recipe, report)
+    if first:
+        _wrote(result)
 
 
 def _film(

@@ -14,6 +14,8 @@ from tyro.conf import (
     subcommand,
 )
 
+from incarnate.recipe import Recipe
+
 Output = Annotated[Path, arg(aliases=["-o"])]
 Switch = FlagCreatePairsOff[bool]
 Quiet = Annotated[Switch, arg(aliases=["-q"])]
@@ -207,6 +209,15 @@ class Studio:
 
 
 @dataclass(frozen=True)
+class Train:
+    """Train a diffusion model on the studio's shards, in one process or under torchrun."""
+
+    recipe: OmitArgPrefixes[Recipe]
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """Say what a method would run, on which device, at what memory, time and licence."""
 
@@ -267,6 +278,8 @@ class Doctor:
 # Union, and help given here: for `|` tyro imports typeguard, and for help it parses typing.py,
 # which doubles the time to --help.
 Verb = Annotated[
-    Union[Create, Render, Animate, Talk, Evaluate, Studio, Plan, Weights, Doctor],  # noqa: UP007
+    Union[  # noqa: UP007
+        Create, Render, Animate, Talk, Evaluate, Studio, Train, Plan, Weights, Doctor
+    ],
     arg(help="What to do."),
 ]

@@ -99,8 +99,11 @@ def _class(part: Part) -> Any:
             return own[part.cls]
     else:
         library = importlib.import_module(part.library)
-        if part.cls.isidentifier() and part.cls[0].isupper() and part.cls in dir(library):
-            return getattr(library, part.cls)
+        # Asking for all names would take transformers a second.
+        if part.cls.isidentifier() and part.cls[0].isupper():
+            theirs = getattr(library, part.cls, None)
+            if theirs is not None:
+                return theirs
     raise ValueError(
         f"{part.folder} wants the class {part.cls}, which {part.library} has not; "
         "is the directory newer than this installation?"
