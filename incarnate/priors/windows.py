@@ -9,16 +9,19 @@ Two ways are known to work, and both are here:
                Talk uses it)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import Literal, TypeVar, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from incarnate.priors.conditions import Audio, Condition, Depth, Normal, Pose, Projection
-from incarnate.priors.denoiser import Denoiser, Images
+from incarnate.priors.conditions import Audio, Condition, Pose
+from incarnate.priors.denoiser import Denoiser, Images, Once
 from incarnate.priors.schedule import Latents, Levels
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Windowed(Denoiser):
     def __init__(self, inner: Denoiser, windows: Windows) -> None:
         self.inner, self.windows = inner, windows
         self.schedule = inner.schedule
+        self._cuts = Once()
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -85,7 +89,8 @@ class Windowed(Denoiser):
         count = x_t.shape[2]
         total, weight = torch.zeros_like(x_t), x_t.new_zeros(count)
         for frames, counts in self.windows.cut(count):
-            part = self.inner.predict(x_t[:, :, frames], t, picked(condition, frames, count))
+            told = picked(condition, frames, count, self._cuts)
+            part = self.inner.predict(x_t[:, :, frames], t, told)
             counts = counts.to(x_t)
             total = total.index_add(2, torch.tensor(frames, device=x_t.device), _on(part, counts))
             weight = weight.index_add(0, torch.tensor(frames, device=x_t.device), counts)
@@ -98,14 +103,17 @@ class Windowed(Denoiser):
     def features(self, x_t: Latents, t: Levels, condition: Condition) -> tuple[Tensor, ...]:
         """Those of the first window."""
         frames, _ = self.windows.cut(x_t.shape[2])[0]
-        part = picked(condition, frames, x_t.shape[2])
+        part = picked(condition, frames, x_t.shape[2], self._cuts)
         return self.inner.features(x_t[:, :, frames], t, part)
 
 
-def picked(condition: Condition, frames: list[int], count: int) -> Condition:
+def picked(
+    condition: Condition, frames: list[int], count: int, kept: Once | None = None
+) -> Condition:
     """The condition of some frames of a clip of `count`; pictures without frames hold for all.
 
-    ValueError for a part that has another number of frames.
+    With `kept`, the same part and frames give the same object: what priors work out of it once
+    stays worked out. ValueError for a part that has another number of frames.
     """
 
     def cut(x: Tensor) -> Tensor:
@@ -119,16 +127,26 @@ def picked(condition: Condition, frames: list[int], count: int) -> Condition:
     def clip(x: Tensor) -> Tensor:
         return cut(x) if x.ndim == 5 else x
 
-    normal, depth, pose = condition.normal, condition.depth, condition.pose
-    known, audio = condition.projection, condition.audio
-    face = None if pose is None or pose.face is None else cut(pose.face)
+    def part(whole: P | None, work: Callable[[P], P]) -> P | None:
+        if whole is None:
+            return None
+        cuts: dict[tuple[int, ...], P] = {} if kept is None else kept(whole, dict)
+        if tuple(frames) not in cuts:
+            cuts[tuple(frames)] = work(whole)
+        return cuts[tuple(frames)]
+
+    def faces(pose: Pose) -> Tensor | None:
+        return None if pose.face is None else cut(pose.face)
+
     return replace(
         condition,
-        normal=normal and Normal(clip(normal.image), normal.scale),
-        depth=depth and Depth(clip(depth.image), depth.scale),
-        pose=pose and Pose(clip(pose.image), face, pose.scale),
-        projection=known and Projection(clip(known.image), clip(known.hole), known.scale),
-        audio=audio and Audio(cut(audio.features)),
+        normal=part(condition.normal, lambda x: replace(x, image=clip(x.image))),
+        depth=part(condition.depth, lambda x: replace(x, image=clip(x.image))),
+        pose=part(condition.pose, lambda x: replace(x, image=clip(x.image), face=faces(x))),
+        projection=part(
+            condition.projection, lambda x: replace(x, image=clip(x.image), hole=clip(x.hole))
+        ),
+        audio=part(condition.audio, lambda x: Audio(cut(x.features))),
     )
 
 

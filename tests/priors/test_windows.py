@@ -17,6 +17,7 @@ from incarnate.priors import (
     Windows,
     ddim,
 )
+from incarnate.priors.denoiser import Once
 from incarnate.priors.windows import picked
 
 
@@ -112,6 +113,16 @@ def test_conditions_with_frames_are_cut_with_them_and_others_stay():
     assert kept is not None and kept.image.shape == (1, 4, 4, 3)
     with pytest.raises(ValueError, match="6 frames came for latents of 7"):
         picked(said, [0], 7)
+
+
+def test_the_same_window_of_the_same_part_is_cut_once():
+    said = Condition(pose=Pose(torch.rand(1, 6, 4, 4, 3)))
+    kept = Once()
+    first = picked(said, [0, 4], 6, kept).pose
+    assert first is not None
+    assert picked(replace(said, text=Text(("a",))), [0, 4], 6, kept).pose is first
+    assert picked(said, [0, 5], 6, kept).pose is not first
+    assert picked(said, [0, 4], 6).pose is not first
 
 
 @pytest.mark.parametrize("length, overlap, join", [(4, 4, "averaged"), (4, 3, "anchored")])
