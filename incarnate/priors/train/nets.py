@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from incarnate.priors.branches import Branches
 from incarnate.priors.directory import INDEX, Directory
+from incarnate.priors.loading import quiet
 from incarnate.priors.schedule import Latents, Levels
 from incarnate.priors.train.base import Base
 from incarnate.recipe import Recipe
@@ -188,22 +189,23 @@ def save_result(net: Net, recipe: Recipe, base: Base, folder: Path) -> None:
     A branch is a directory of its own, adapters one file for `load_lora_weights`, and a model
     trained wholly a complete directory.
     """
-    match net:
-        case Controlled():
-            net.controlnet.save_pretrained(folder)
-        case Posed():
-            net.guider.save_pretrained(folder)
-        case Plain() if recipe.lora is not None:
-            _save_adapters(net.unet, folder)
-        case Plain():
-            _copy_rest(base.directory, folder)
-            net.unet.save_pretrained(folder / "unet")
-            if recipe.text_encoder:
-                net.text_encoder.save_pretrained(folder / "text_encoder")
-            else:
-                _copy(base.directory, "text_encoder", folder)
-        case _:
-            assert_never(net)
+    with quiet():
+        match net:
+            case Controlled():
+                net.controlnet.save_pretrained(folder)
+            case Posed():
+                net.guider.save_pretrained(folder)
+            case Plain() if recipe.lora is not None:
+                _save_adapters(net.unet, folder)
+            case Plain():
+                _copy_rest(base.directory, folder)
+                net.unet.save_pretrained(folder / "unet")
+                if recipe.text_encoder:
+                    net.text_encoder.save_pretrained(folder / "text_encoder")
+                else:
+                    _copy(base.directory, "text_encoder", folder)
+            case _:
+                assert_never(net)
 
 
 def _copy_rest(directory: Directory, folder: Path) -> None:
