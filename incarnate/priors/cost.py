@@ -35,6 +35,7 @@ from incarnate.priors.hub import assembled
 from incarnate.priors.loading import Loading
 from incarnate.priors.marigold import Marigold
 from incarnate.priors.wan import WanVace
+from incarnate.priors.wan_animate import WanAnimate
 from incarnate.progress import Silent
 
 PROCESS = 600_000_000  # Python with torch, diffusers and transformers imported; measured.
@@ -82,8 +83,7 @@ def cost(there: Found, side: int, frames: int | None, device: str, dtype: torch.
     ValueError if it cannot be put together: as `hub.load` raises it.
     """
     prior = assembled(there, Loading(there, "meta", dtype, Silent()))
-    shape = (1, side, side, 3) if frames is None else (1, frames, side, side, 3)
-    images = torch.empty(shape, device="meta")
+    images = torch.empty(_shape(prior, side, frames), device="meta")
     condition = fitting(prior, images)
     on_cpu = device == "cpu"
     match prior:
@@ -102,6 +102,18 @@ def cost(there: Found, side: int, frames: int | None, device: str, dtype: torch.
         work(lambda: prior.predict(latents, t, condition), on_cpu),
         work(lambda: prior.decode(latents), on_cpu),
     )
+
+
+def _shape(prior: Denoiser, side: int, frames: int | None) -> tuple[int, ...]:
+    """Of the pictures; clips of Wan's models have one frame more than a multiple of four."""
+    if frames is None:
+        return (1, side, side, 3)
+    match prior:
+        case WanVace() | WanAnimate():
+            frames = -(-(frames - 1) // prior.vae.pace) * prior.vae.pace + 1
+        case _:
+            pass
+    return (1, frames, side, side, 3)
 
 
 def _files(there: Found) -> list[Files]:

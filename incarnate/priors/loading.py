@@ -32,7 +32,7 @@ class Loading:
         """A model with its weights, frozen. ValueError if they do not fit its configuration."""
         told = read_json(part.folder / "config.json")
         if self.device == "meta":
-            return frozen(_shaped(part, told).to("meta", self._dtype))
+            return frozen(_shaped(part, told, self._dtype))
         exact = bool(told.get("force_upcast")) and self._dtype == torch.float16
         dtype = torch.float32 if exact else self._dtype
         options: dict[str, Any] = {"torch_dtype": dtype}
@@ -69,14 +69,14 @@ class Loading:
                 ) from error
 
 
-def _shaped(part: Part, told: dict[str, object]) -> Any:
+def _shaped(part: Part, told: dict[str, object], dtype: torch.dtype) -> Any:
     """The model without weights, on the meta device. ValueError if its configuration is wrong."""
     cls = _class(part)
     with quiet(), torch.device("meta"):
         try:
             if part.library != "transformers":
-                return cls.from_config(told)
-            return cls(cls.config_class(**told))
+                return cls.from_config(told).to("meta", dtype)
+            return cls(cls.config_class(**told)).to("meta", dtype)
         except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"{part.folder}/config.json tells no {part.cls}: {reason}") from error
