@@ -273,27 +273,35 @@ def _found(where: str) -> "Found":
 def _cast(
     need: Need, there: "Found", where: str, on: "tuple[str, torch.dtype]", gflops: float
 ) -> Cast:
-    from incarnate.priors.cost import cost
+    from incarnate.priors.cost import cost, shaped
 
     device, dtype = on
+    _check_role(need.role, shaped(there, dtype).reads, where)
     costed = cost(there, need.side, need.frames, device, dtype)
-    missing = [part for part in READS[need.role] if part not in costed.reads]
-    if missing:
-        raise ValueError(
-            f"{where} cannot play {need.role}: it reads {', '.join(costed.reads)}, and not "
-            f"{missing[0]}; docs/priors.md says which weights can, and what to lay over others"
-        )
     return Cast(
         need.role,
         need.stage,
         where,
         there.base.kind,
-        sum(d.parameters for d in there.directories),
+        there.parameters,
         _licences(there),
         costed.memory,
         _seconds(need, costed, gflops),
         "",
     )
+
+
+def _check_role(role: Role, reads: tuple[str, ...], where: str) -> None:
+    """ValueError if a prior does not read what the role gives, or wants what it does not give."""
+    wanted = READS[role]
+    missing = [part for part in wanted if part not in reads]
+    beside = [part for part in reads if part not in (*wanted, "view")] if "text" in wanted else []
+    if missing or beside:
+        why = f"not {missing[0]}" if missing else f"{role} gives it no {beside[0]}"
+        raise ValueError(
+            f"{where} cannot play {role}: it reads {', '.join(reads)}, and {why}; docs/priors.md "
+            "says which weights can, and what to lay over others"
+        )
 
 
 def _licences(there: "Found") -> tuple[str, ...]:

@@ -43,6 +43,12 @@ def test_weights_that_cannot_play_their_role_are_refused(normals):
         plan("svad", {"text-to-normal": str(normals)}, "cpu", Silent())
 
 
+def test_a_model_of_pictures_cannot_play_a_role_of_clips(normals, tmp_path):
+    control = published.write_model(published.C15, tmp_path / "control")
+    with pytest.raises(ValueError, match="cannot be run on clips"):
+        plan("svad", {"pose-driven-video": f"{normals}+pose:{control}"}, "cpu", Silent())
+
+
 def test_with_a_control_the_aligned_role_is_played(normals, tmp_path):
     control = published.write_model(published.C15, tmp_path / "control")
     made = plan("humannorm", {"normal-aligned-rgb": f"{normals}+normal:{control}"}, "cpu", Silent())

@@ -63,6 +63,18 @@ class Found:
         """The base and what is laid over it."""
         return (self.base, *(found for _, found in self.overlays))
 
+    @property
+    def kept(self) -> tuple[Part, ...]:
+        """What is loaded: without what an overlay takes the place of, or what nobody asked for."""
+        left = {kind for kind, _ in self.overlays if kind in ("unet", "vae")} | {"controlnet"}
+        own = [part for part in self.base.parts if part.name not in left]
+        return (*own, *(part for _, found in self.overlays for part in found.parts))
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers they hold."""
+        return sum(part.files.parameters for part in self.kept if part.files)
+
     def over(self, kind: OverlayKind) -> tuple[Directory, ...]:
         """What of this kind is laid over the base."""
         return tuple(found for told, found in self.overlays if told == kind)

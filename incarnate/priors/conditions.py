@@ -6,11 +6,12 @@ denoised, or a single row that holds for all of them. For a clip, `*f` is its fr
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Literal, final
+from typing import Literal, TypeVar, final
 
 from jaxtyping import Float
 from torch import Tensor
 
+T = TypeVar("T")
 Framing = Literal["full", "upper", "lower", "head"]
 FRAMINGS: dict[Framing, str] = {
     "full": "full body",
@@ -43,8 +44,8 @@ class View:
     def words(self) -> tuple[str, ...]:
         """'full body, left side view': HumanNorm's texts, in sectors of 90 degrees."""
         count = max(len(self.azimuths), len(self.framings))
-        azimuths = self.azimuths * (count // len(self.azimuths))
-        framings = self.framings * (count // len(self.framings))
+        azimuths = rows(self.azimuths, count, "azimuths")
+        framings = rows(self.framings, count, "framings")
         return tuple(f"{FRAMINGS[b]}, {side(a)}" for a, b in zip(azimuths, framings, strict=True))
 
 
@@ -154,7 +155,7 @@ class Condition:
         return replace(self, text=text, view=None)
 
 
-def rows(values: tuple[str, ...], count: int, name: str) -> tuple[str, ...]:
+def rows(values: tuple[T, ...], count: int, name: str) -> tuple[T, ...]:
     """One value for each of `count` rows; ValueError if there are neither one nor `count`."""
     if len(values) not in (1, count):
         raise ValueError(f"{len(values)} {name} came for {count} rows; give 1 or {count}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import final
 
 from incarnate.io.runs import check_output, replacing
-from incarnate.priors.files import PICKLED, header
+from incarnate.priors.files import PICKLED, header, weight_map
 from incarnate.progress import Report
 
 _NAMES = re.compile(r"(?:pytorch_model|diffusion_pytorch_model)[\w.-]*\.bin")
@@ -43,18 +43,20 @@ def convert(source: Path, target: Path | None, key: str | None, report: Report) 
     if source.is_dir():
         if target is not None or key is not None:
             raise ValueError(f"{source} is a folder: give neither an output nor a key")
-        jobs = list(_jobs(source))
+        jobs, indices = list(_jobs(source)), list(_indices(source))
         if not jobs:
             raise ValueError(f"{source} has no .bin weights that are not safetensors yet")
     else:
         jobs = [(source, target or source.with_suffix(".safetensors"))]
+        indices = []
     report.stage("converting")
     done = []
     for i, (one, other) in enumerate(jobs):
         done.append(_converted(one, other, key))
         report.step(i + 1, len(jobs))
-    if source.is_dir():
-        _indices(source)
+    for path, text in indices:
+        with replacing(path) as part:
+            part.write_text(text)
     return done
 
 
@@ -72,14 +74,13 @@ def _renamed(name: str) -> str:
     return re.sub(r"\.bin$", ".safetensors", stem)
 
 
-def _indices(folder: Path) -> None:
-    """Indices of shards that name the new files."""
+def _indices(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Indices of shards that name the new files. ValueError for one that is none."""
     for path in sorted(folder.rglob("*.bin.index*.json")):
         target = path.with_name(_renamed(path.name.replace(".bin.", ".safetensors.")))
-        told = json.loads(path.read_text())
-        told["weight_map"] = {k: _renamed(v) for k, v in told["weight_map"].items()}
-        with replacing(target) as part:
-            part.write_text(json.dumps(told, indent=1) + "\n")
+        if not target.exists():
+            names = {weight: _renamed(name) for weight, name in weight_map(path).items()}
+            yield target, json.dumps({"metadata": {}, "weight_map": names}, indent=1) + "\n"
 
 
 def _converted(source: Path, target: Path, key: str | None) -> Converted:
@@ -102,9 +103,11 @@ def _converted(source: Path, target: Path, key: str | None) -> Converted:
 
 def _read_apart(source: Path, target: Path, key: str | None) -> str:
     """Runs `unpickle` on one file; what it left behind. ValueError with its reason if it failed."""
-    command = [sys.executable, "-m", "incarnate.priors.unpickle", str(source), str(target)]
+    paths = [str(path.resolve()) for path in (source, target)]
+    # -P: else modules of the folder we are in, a downloaded one perhaps, would be imported.
+    command = [sys.executable, "-P", "-m", "incarnate.priors.unpickle", *paths]
     ended = subprocess.run(
-        command + ([key] if key else []), capture_output=True, text=True, check=False
+        command + ([] if key is None else [key]), capture_output=True, text=True, check=False
     )
     if ended.returncode != 0:
         lines = ended.stderr.strip().splitlines() or [f"the reader ended with {ended.returncode}"]

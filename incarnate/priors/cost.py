@@ -77,12 +77,32 @@ class Cost:
         return PROCESS + self.weights + max(self.loading, running)
 
 
+def shaped(there: Found, dtype: torch.dtype) -> Denoiser:
+    """The prior of a checked checkpoint without its weights. ValueError as `hub.load` raises it."""
+    return assembled(there, Loading(there, "meta", dtype, Silent()))
+
+
 def cost(there: Found, side: int, frames: int | None, device: str, dtype: torch.dtype) -> Cost:
     """The cost of a checked checkpoint for one picture (or clip of `frames`) of `side` pixels.
 
-    ValueError if it cannot be put together: as `hub.load` raises it.
+    ValueError if it cannot be put together, or cannot run on such pictures.
     """
-    prior = assembled(there, Loading(there, "meta", dtype, Silent()))
+    prior = shaped(there, dtype)
+    try:
+        return _cost(prior, there, side, frames, (device, dtype))
+    except Exception as error:  # Of parts that do not fit one another: whatever torch says then.
+        what = "pictures" if frames is None else "clips"
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{there.base.path} cannot be run on {what} of {side} pixels: {reason}"
+        ) from error
+
+
+def _cost(
+    prior: Denoiser, there: Found, side: int, frames: int | None, on: tuple[str, torch.dtype]
+) -> Cost:
+    device, dtype = on
+    files = [part.files for part in there.kept if part.files]
     images = torch.empty(_shape(prior, side, frames), device="meta")
     condition = fitting(prior, images)
     on_cpu = device == "cpu"
@@ -96,8 +116,8 @@ def cost(there: Found, side: int, frames: int | None, device: str, dtype: torch.
     t = torch.zeros(1, dtype=torch.float64, device="meta")
     return Cost(
         prior.reads,
-        sum(files.bytes_as(dtype) for files in _files(there)),
-        max((_passing(files, dtype) for files in _files(there)), default=0),
+        sum(one.bytes_as(dtype) for one in files),
+        max((_passing(one, dtype) for one in files), default=0),
         work(lambda: prior.encode(images), on_cpu),
         work(lambda: prior.predict(latents, t, condition), on_cpu),
         work(lambda: prior.decode(latents), on_cpu),
@@ -114,13 +134,6 @@ def _shape(prior: Denoiser, side: int, frames: int | None) -> tuple[int, ...]:
         case _:
             pass
     return (1, frames, side, side, 3)
-
-
-def _files(there: Found) -> list[Files]:
-    """The weights that are kept: without what an overlay takes the place of."""
-    replaced = {kind for kind, _ in there.overlays if kind in ("unet", "vae")}
-    kept = [p.files for p in there.base.parts if p.files and p.name not in replaced]
-    return kept + [p.files for _, over in there.overlays for p in over.parts if p.files]
 
 
 def _passing(files: Files, dtype: torch.dtype) -> int:

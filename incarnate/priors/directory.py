@@ -39,6 +39,34 @@ OPTIONAL = ("motion_adapter",)  # An animator of pictures has none.
 OVERLAYS = ("ControlNetModel", "MotionAdapter", "UNet2DConditionModel", "AutoencoderKL")
 """Single models that may lie in a directory of their own."""
 VOCABULARIES = ("tokenizer.json", "vocab.json", "spiece.model")
+_UNETS = ("UNet2DConditionModel", "UNetMotionModel", "UNetSpatioTemporalConditionModel")
+_TEXTS = ("CLIPTextModel", "CLIPTextModelWithProjection", "T5EncoderModel", "UMT5EncoderModel")
+_TOKENIZERS = (
+    "CLIPTokenizer",
+    "CLIPTokenizerFast",
+    "PreTrainedTokenizerFast",
+    "T5Tokenizer",
+    "T5TokenizerFast",
+    "TokenizersBackend",
+)
+CLASSES: dict[str, tuple[str, ...]] = {
+    "tokenizer": _TOKENIZERS,
+    "tokenizer_2": _TOKENIZERS,
+    "text_encoder": _TEXTS,
+    "text_encoder_2": _TEXTS,
+    "image_encoder": ("CLIPVisionModel", "CLIPVisionModelWithProjection"),
+    "unet": _UNETS,
+    "reference_unet": _UNETS,
+    "vae": ("AutoencoderKL", "AutoencoderKLTemporalDecoder", "AutoencoderKLWan"),
+    "transformer": ("WanVACETransformer3DModel", "WanAnimateTransformer3DModel"),
+    "controlnet": ("ControlNetModel",),
+    "motion_adapter": ("MotionAdapter",),
+    "pose_guider": ("PoseGuider",),
+    "projection": ("ProjectionBranch",),
+}
+"""What a part may be. None of these runs code of its folder, as `Auto...` classes may."""
+_REDIRECTING = ("auto_map", "attn_implementation", "_attn_implementation", "quantization_config")
+"""Settings that make transformers fetch or run something else than it was asked for."""
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -116,7 +144,10 @@ def directory(named: str) -> Directory:
 
 def located(named: str) -> Path:
     """The folder of a path or of a hub id; ValueError if it is neither."""
-    path = Path(named).expanduser()
+    try:
+        path = Path(named).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{named}: {error}; write the folder out") from error
     if path.is_dir():
         return path
     if path.exists():
@@ -169,6 +200,10 @@ def _pipeline(path: Path) -> Directory:
 def _part(path: Path, kind: str, name: str, told: object) -> Part | None:
     match told:
         case [str() as library, str() as cls] if library in MODELS:
+            if cls not in CLASSES.get(name, (cls,)):
+                raise ValueError(
+                    f"{path}: {name} is a {cls}; incarnate loads {', '.join(CLASSES[name])} there"
+                )
             return _read(name, library, cls, path / name)
         case None | [None, None] if name in OPTIONAL:
             return None
@@ -190,7 +225,13 @@ def _read(name: str, library: str, cls: str, folder: Path) -> Part:
     if name == "scheduler":
         read_json(_there(folder / "scheduler_config.json"))
         return Part(name, library, cls, folder)
-    read_json(_there(folder / "config.json"))
+    told = read_json(_there(folder / "config.json"))
+    redirecting = [key for key in _REDIRECTING if key in told]
+    if redirecting or (folder / "adapter_config.json").exists():
+        raise ValueError(
+            f"{folder} points to something else ({(*redirecting, 'adapter_config.json')[0]}), "
+            "which incarnate does not follow; use plain weights"
+        )
     files, variant = weight_files(folder)
     return Part(name, library, cls, folder, files, variant)
 

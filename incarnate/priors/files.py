@@ -58,16 +58,33 @@ def header(path: Path) -> dict[str, Entry]:
     try:
         told = json.loads(text)
         told.pop("__metadata__", None)
-        entries = {k: Entry(tuple(v["shape"]), DTYPES[v["dtype"]]) for k, v in told.items()}
-        end = max((v["data_offsets"][1] for v in told.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        entries = {k: _entry(v["shape"], DTYPES[v["dtype"]]) for k, v in told.items()}
+        ends = [_end(entries[k], *v["data_offsets"]) for k, v in told.items()]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is no safetensors file: {_looks_like(path)}") from error
+    if not entries:
+        raise ValueError(f"{path} holds no weights; download it again")
+    end = max(ends)
     if size < 8 + length + end:
         raise ValueError(
             f"{path} is cut off: it has {size} of {8 + length + end} bytes; "
             "download or copy it again"
         )
     return entries
+
+
+def _entry(shape: list[int], dtype: torch.dtype) -> Entry:
+    """ValueError for what is no shape."""
+    if type(shape) is not list or not all(type(side) is int and side >= 0 for side in shape):
+        raise ValueError(f"{shape} is no shape")
+    return Entry(tuple(shape), dtype)
+
+
+def _end(entry: Entry, start: int, end: int) -> int:
+    """Where a tensor ends; ValueError if its shape does not fill its place."""
+    if not 0 <= start <= end or end - start != entry.numel * entry.dtype.itemsize:
+        raise ValueError(f"{entry.shape} does not fill bytes {start} to {end}")
+    return end
 
 
 def _looks_like(path: Path) -> str:
@@ -77,7 +94,10 @@ def _looks_like(path: Path) -> str:
     if start.startswith(b"version https://git-lfs"):
         return "it is a Git LFS pointer; run `git lfs pull` where it was cloned"
     if start.startswith((b"PK\x03\x04", b"\x80")):
-        return f"it is a pickle under another name; run `incarnate weights convert {path}`"
+        return (
+            f"it is a pickle under another name; rename it to {path.stem}.pth and run "
+            "`incarnate weights convert` on that"
+        )
     if start.lstrip().startswith((b"<", b"{")):
         return "it is a text (a web page?); download it again"
     return "its first bytes are no header; download it again"
@@ -142,21 +162,30 @@ def _named(folder: Path, stem: str, variant: str | None) -> tuple[Path, ...]:
     index = folder / f"{stem}.safetensors.index{middle}.json"
     if not index.exists():
         return ()
-    try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"{index} is no index of weights; download it again") from error
+    names = sorted(set(weight_map(index).values()))
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
         raise ValueError(f"{folder} lacks {missing[0]}, which its index names; download it")
     return tuple(folder / name for name in names)
 
 
+def weight_map(index: Path) -> dict[str, str]:
+    """The file of each weight, as an index of shards tells. ValueError if it is none."""
+    told = read_json(index).get("weight_map")
+    match told:
+        case dict() if told and all(type(v) is str and Path(v).name == v for v in told.values()):
+            return told
+        case _:
+            raise ValueError(
+                f"{index} is no index of weights: it names no files beside it; download it again"
+            )
+
+
 def read_json(path: Path) -> dict[str, object]:
     """A configuration file; ValueError if it is not one, FileNotFoundError if it is not there."""
     try:
         told = json.loads(path.read_text())
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON: {error}; download it again") from error
     if type(told) is not dict:
         raise ValueError(f"{path} holds no configuration; download it again")

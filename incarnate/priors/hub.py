@@ -89,6 +89,7 @@ def _stable(there: Found, loading: Loading) -> Denoiser:
             f"{base.path} has a ControlNet within, but does not tell what it reads; say so as "
             f"{base.path}+normal:{base.path / 'controlnet'} (or depth, or pose)"
         )
+    _check_fit(there)
     text = clip_text(base, loading)
     vae = Autoencoder(loading.model(there.part("vae")))
     nets = tuple(Control(kind, loading.model(part)) for kind, part in controls)
@@ -177,6 +178,27 @@ def _projected_inpainter(there: Found, loading: Loading) -> Denoiser:
     return ProjectedInpainter(inpainter, clip_text(there.base, loading), schedule(there.base))
 
 
+def _check_fit(there: Found) -> None:
+    """ValueError for parts of different models: as configurations tell, before all is loaded."""
+    told = {
+        part.name: read_json(part.folder / "config.json") for part in there.base.parts if part.files
+    }
+    unet, vae = (read_json(there.part(name).folder / "config.json") for name in ("unet", "vae"))
+    texts = [told[name].get("hidden_size") for name in told if name.startswith("text_encoder")]
+    words = sum(size for size in texts if type(size) is int)
+    if words != unet.get("cross_attention_dim"):
+        raise ValueError(
+            f"{there.base.path}: the UNet reads words of {unet.get('cross_attention_dim')} "
+            f"numbers, and the text encoder writes {words}; take both from one model"
+        )
+    latents, taken = vae.get("latent_channels"), unet.get("in_channels")
+    if type(latents) is int and taken not in (latents, 2 * latents + 1):
+        raise ValueError(
+            f"{there.base.path}: the UNet takes {taken} channels, and the VAE makes {latents}; "
+            "take both from one model"
+        )
+
+
 def clip_text(base: Directory, loading: Loading) -> TextEncoder:
     """The text encoder, or SDXL's two."""
     first = loading.model(base.part("text_encoder")), loading.tokenizer(base.part("tokenizer"))
@@ -200,11 +222,11 @@ def _unet(there: Found, loading: Loading) -> "UNet2DConditionModel":
         with quiet():
             try:
                 unet.load_lora_adapter(str(path), prefix="unet")
-            except (ValueError, RuntimeError, KeyError) as error:
+                unet.fuse_lora()
+                unet.unload_lora()
+            except Exception as error:  # Whatever peft says of a stranger's file.
                 reason = " ".join(str(error).split())[:200]
                 raise ValueError(f"the LoRA {path} does not fit this UNet: {reason}") from error
-            unet.fuse_lora()
-            unet.unload_lora()
     return frozen(unet)
 
 

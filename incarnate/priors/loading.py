@@ -24,7 +24,7 @@ class Loading:
 
     def __init__(self, there: Found, device: str, dtype: torch.dtype, report: Report) -> None:
         self.device, self._dtype, self._report = device, dtype, report
-        files = [p.files for found in there.directories for p in found.parts if p.files]
+        files = [part.files for part in there.kept if part.files]
         self._total, self._done = sum(f.stored for f in files), 0
         report.stage(f"loading {there.base.path.name}")
 
@@ -32,12 +32,12 @@ class Loading:
         """A model with its weights, frozen. ValueError if they do not fit its configuration."""
         told = read_json(part.folder / "config.json")
         if self.device == "meta":
-            return frozen(_shaped(part, told, self._dtype))
+            return frozen(_fitting(part, _shaped(part, told, self._dtype)))
         exact = bool(told.get("force_upcast")) and self._dtype == torch.float16
         dtype = torch.float32 if exact else self._dtype
         options: dict[str, Any] = {"torch_dtype": dtype}
         if part.library == "transformers":
-            options = {"dtype": dtype}
+            options = {"dtype": dtype, "trust_remote_code": False}
         with quiet():
             try:
                 model, info = _class(part).from_pretrained(
@@ -48,7 +48,7 @@ class Loading:
                     output_loading_info=True,
                     **options,
                 )
-            except (ValueError, OSError, RuntimeError, TypeError, KeyError) as error:
+            except Exception as error:  # Whatever a library says of a stranger's files.
                 raise ValueError(_unfit(part, " ".join(str(error).split())[:200])) from error
         for what in ("missing", "unexpected", "mismatched"):
             names = sorted(str(name) for name in info[f"{what}_keys"])
@@ -62,8 +62,10 @@ class Loading:
         """A tokenizer."""
         with quiet():
             try:
-                return _class(part).from_pretrained(str(part.folder), local_files_only=True)
-            except (ValueError, OSError, TypeError, KeyError) as error:
+                return _class(part).from_pretrained(
+                    str(part.folder), local_files_only=True, trust_remote_code=False
+                )
+            except Exception as error:  # As above.
                 raise ValueError(
                     f"{part.folder} holds no {part.cls}: {' '.join(str(error).split())[:200]}"
                 ) from error
@@ -77,9 +79,18 @@ def _shaped(part: Part, told: dict[str, object], dtype: torch.dtype) -> Any:
             if part.library != "transformers":
                 return cls.from_config(told).to("meta", dtype)
             return cls(cls.config_class(**told)).to("meta", dtype)
-        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        except Exception as error:  # As above.
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"{part.folder}/config.json tells no {part.cls}: {reason}") from error
+
+
+def _fitting(part: Part, model: Any) -> Any:
+    """The model; ValueError if its files hold more or fewer numbers than it has."""
+    count = sum(weight.numel() for weight in model.state_dict().values())
+    # transformers ties weights and drops old ones; its own check is made when they are loaded.
+    if part.files and part.library != "transformers" and count != part.files.parameters:
+        raise ValueError(_unfit(part, f"{part.files.parameters} numbers for {count}"))
+    return model
 
 
 def _unfit(part: Part, why: str) -> str:

@@ -54,6 +54,10 @@ class Schedule:
         """ValueError for tables that no network of this kind can be trained on."""
         if not len(self.signals) == len(self.noises) == len(self.tells) > 1:
             raise ValueError("a schedule wants signals, noises and tells of one length, 2 or more")
+        tables = torch.stack([self.signals, self.noises, self.tells])
+        falling = (self.signals.diff() <= 0).all() and (self.noises.diff() >= 0).all()
+        if not tables.isfinite().all() or not falling or float(self.signals[-1]) < 0:
+            raise ValueError("a schedule's signal falls from level to level and its noise rises")
         if self.prediction == "epsilon" and float(self.signals[-1]) < _ALMOST_NO_SIGNAL:
             raise ValueError(
                 "the last level holds no signal (zero-terminal SNR), where a prediction of noise "

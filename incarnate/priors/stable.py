@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from incarnate.priors.autoencoder import Autoencoder
 from incarnate.priors.conditions import Condition, check_condition
 from incarnate.priors.denoiser import Denoiser, Images, Once
-from incarnate.priors.frames import each_row
+from incarnate.priors.frames import check_like, each_row
 from incarnate.priors.inner import captured
 from incarnate.priors.schedule import Latents, Levels, Schedule
 from incarnate.priors.texts import TextEncoder, Words
@@ -123,6 +123,7 @@ class StableDiffusion(Denoiser):
         middle: Tensor | None = None
         for control in self.controls:
             image, scale = _picture(condition, control.kind)
+            check_like(image.movedim(1, -1), control.kind, *self._size(x))
             down, mid = control.net(
                 x,
                 told,
@@ -136,10 +137,15 @@ class StableDiffusion(Denoiser):
             middle = mid if middle is None else middle + mid
         return downs, middle
 
+    def _size(self, x: Latents) -> tuple[int, int]:
+        """Height and width of the pictures behind latents."""
+        return x.shape[-2] * self.vae.factor, x.shape[-1] * self.vae.factor
+
     def _known(self, condition: Condition, x: Latents) -> Tensor:
         """Mask (1 = hole) and latents of the known part: the inpainting UNet's other channels."""
         known = condition.projection
         assert known is not None  # `check_condition` has seen to it.
+        check_like(known.image, "projection", *self._size(x))
 
         def work() -> Tensor:
             hole = (known.hole.movedim(-1, 1) >= 0.5).to(x)

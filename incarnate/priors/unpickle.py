@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+TOP = "."  # The key of what lies in no part of the file.
 PREFIXES = ("module.", "_orig_mod.")  # What DistributedDataParallel and compile put before names.
 
 
@@ -34,7 +35,7 @@ def weights_of(held: object, key: str | None) -> tuple[dict[str, Tensor], list[s
     Without a key, the one mapping of names to tensors that there is, at any depth; ValueError if
     there are several, with their names.
     """
-    found = dict(_mappings(held, ""))
+    found = {path or TOP: tensors for path, tensors in _mappings(held, "")}
     if key is not None:
         if key not in found:
             raise ValueError(f"it has no weights under '{key}', but under {_told(found)}")
@@ -49,7 +50,7 @@ def weights_of(held: object, key: str | None) -> tuple[dict[str, Tensor], list[s
     tensors = {_plain(k): v.detach().clone().contiguous() for k, v in chosen.items()}
     if len(tensors) < len(chosen):
         raise ValueError("names that differ by 'module.' alone name different weights")
-    left = [name or "others at the top" for name in found if name != path]
+    left = [name for name in found if name != path]
     return tensors, left
 
 

@@ -19,7 +19,7 @@ def zero_signal():
     kinds = {
         p: Schedule.scaled_linear(prediction=p, zero_terminal_snr=True) for p in ("sample", "v")
     }
-    return {**kinds, "flow": Schedule.flow()}
+    return {**kinds, "flow": Schedule.flow_matching()}
 
 
 def gaussian(schedule, names=("", "a person"), std=STD, size=(4, 4, 3)):

@@ -65,6 +65,7 @@ def test_of_several_sets_of_weights_one_is_chosen():
     tensors, left = weights_of(held, "ema.shadow")
     assert list(tensors) == ["w"]
     assert left == ["net"]
+    assert list(weights_of({"w": torch.zeros(1), "ema": WEIGHTS}, ".")[0]) == ["w"]
     with pytest.raises(ValueError, match="differ by 'module.' alone"):
         weights_of({"w": torch.zeros(1), "module.w": torch.ones(1)}, None)
 
@@ -84,6 +85,17 @@ def test_code_in_a_pickle_does_not_run_and_nothing_is_written(tmp_path):
     with pytest.raises(ValueError, match="would run code; do not trust it"):
         convert(source, None, None, Silent())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.pth"]
+
+
+def test_modules_of_the_folder_we_are_in_are_not_imported(tmp_path, monkeypatch):
+    trap = f"open({str(tmp_path / 'sprung')!r}, 'w')"
+    for name in ("safetensors", "pickle", "torch"):
+        (tmp_path / f"{name}.py").write_text(trap)
+    saved(tmp_path / "x.pth", WEIGHTS)
+    monkeypatch.chdir(tmp_path)
+    convert(Path("x.pth"), None, None, Silent())
+    assert read(tmp_path / "x.safetensors").keys() == WEIGHTS.keys()
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_what_cannot_be_converted_is_refused_in_one_line(tmp_path):

@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 
 from incarnate.priors.checkpoint import Checkpoint, Overlay, found
+from incarnate.priors.configs import schedule_of
 from incarnate.priors.directory import directory
 from incarnate.priors.files import header, weight_files
 from incarnate.priors.hub import load
@@ -115,9 +116,99 @@ def test_code_of_the_directory_is_not_loaded(whole):
     index["unet"] = ["my_own_code", "Unet"]
     (whole / "model_index.json").write_text(json.dumps(index))
     refused(whole, "only classes of diffusers, transformers, incarnate are loaded")
-    index["unet"] = ["diffusers", "NoSuchModel"]
-    (whole / "model_index.json").write_text(json.dumps(index))
-    refused(whole, "wants the class NoSuchModel, which diffusers has not")
+    index["unet"] = ["diffusers", "UNet2DConditionModel"]
+    for part, library, cls in (
+        ("unet", "diffusers", "AutoModel"),
+        ("tokenizer", "transformers", "AutoTokenizer"),
+        ("text_encoder", "transformers", "AutoModel"),
+    ):
+        (whole / "model_index.json").write_text(json.dumps(index | {part: [library, cls]}))
+        refused(whole, f"{part} is a {cls}; incarnate loads")
+
+
+@pytest.mark.parametrize("key", ["auto_map", "attn_implementation", "quantization_config"])
+def test_settings_that_point_to_something_else_are_refused(whole, key):
+    path = whole / "text_encoder/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: "evil/kernel"}))
+    refused(whole, f"text_encoder points to something else .{key}.")
+
+
+def test_an_adapter_beside_the_weights_is_refused(whole):
+    (whole / "text_encoder/adapter_config.json").write_text("{}")
+    refused(whole, "points to something else .adapter_config.json.")
+
+
+def test_shards_outside_the_folder_are_refused(whole):
+    (whole / UNET).unlink()
+    index = whole / (UNET + ".index.json")
+    for name in ("../x.safetensors", "/etc/passwd", 3):
+        index.write_text(json.dumps({"weight_map": {"a": name}}))
+        refused(whole, "is no index of weights")
+
+
+def with_header(told: object) -> bytes:
+    text = json.dumps(told).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(8)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": [10**9], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": "xy", "data_offsets": [0, 8]},
+        {"dtype": "F32", "shape": [1], "data_offsets": [0]},
+        {"dtype": "F32", "shape": [1], "data_offsets": ["a", "b"]},
+    ],
+)
+def test_headers_that_lie_are_refused(whole, entry):
+    (whole / UNET).write_bytes(with_header({"w": entry}))
+    refused(whole, "no safetensors file")
+
+
+def test_parts_of_different_models_are_refused(whole):
+    path = whole / "unet/config.json"
+    told = json.loads(path.read_text())
+    for key, value, match in (
+        ("cross_attention_dim", 999, "reads words of 999 numbers, and the text encoder writes 16"),
+        ("in_channels", 5, "takes 5 channels, and the VAE makes 4"),
+    ):
+        path.write_text(json.dumps(told | {key: value}))
+        refused(whole, match)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"beta_start": "abc"},
+        {"beta_start": None},
+        {"beta_schedule": "nope"},
+        {"num_train_timesteps": 0},
+        {"num_train_timesteps": "x"},
+        {"trained_betas": []},
+        {"trained_betas": [2, 3]},
+        {"steps_offset": float("inf")},
+        {"timestep_spacing": "foo"},
+        {"prediction_type": "guess"},
+        {"use_flow_sigmas": True, "flow_shift": -3},
+        {"timestep_type": "continuous", "prediction_type": "epsilon"},
+        {
+            "timestep_type": "continuous",
+            "prediction_type": "v_prediction",
+            "use_karras_sigmas": True,
+            "sigma_min": -1,
+        },
+    ],
+)
+def test_schedules_that_make_no_sense_are_refused(told):
+    known = {"_class_name": "DDIMScheduler", "beta_start": 0.00085, "beta_end": 0.012}
+    with pytest.raises(ValueError, match="schedule"):
+        schedule_of(known | told)
+
+
+def test_a_spacing_that_is_not_told_is_the_class_own():
+    assert schedule_of({"_class_name": "EulerDiscreteScheduler"}).spacing == "linspace"
+    assert schedule_of({"_class_name": "DDIMScheduler"}).spacing == "leading"
 
 
 @pytest.mark.parametrize("name", ["unet", "vae", "text_encoder", "tokenizer", "scheduler"])

@@ -9,6 +9,7 @@ A checkpoint is written under another name, which it gives up when all of it is 
 """
 
 import os
+import pickle
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -19,7 +20,6 @@ from typing import final
 import torch
 from torch import nn
 from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
-from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_state_dict,
@@ -32,6 +32,24 @@ from incarnate.priors.train.objective import Average
 
 KEPT = 2
 _LATEST = "latest"
+_METADATA = "torch.distributed.checkpoint.metadata"
+_NAMES = {
+    _METADATA: (
+        "BytesStorageMetadata",
+        "ChunkStorageMetadata",
+        "Metadata",
+        "MetadataIndex",
+        "StorageMeta",
+        "TensorProperties",
+        "TensorStorageMetadata",
+        "_MEM_FORMAT_ENCODING",
+    ),
+    "torch.distributed.checkpoint.filesystem": ("_StorageInfo",),
+    "torch.serialization": ("_get_layout",),
+    "torch": ("Size", "bfloat16", "float16", "float32", "float64", "int64"),
+    "pathlib": ("PosixPath", "WindowsPath"),
+}
+"""All that the pickle beside a checkpoint of torch has to name; none of it does anything."""
 _PART = ".part"
 _TRAINED = StateDictOptions(ignore_frozen_params=True, strict=False)
 
@@ -76,9 +94,11 @@ class Checkpoints:
         state = self._state(0)
         path = self._folder / name
         try:
+            with (path / ".metadata").open("rb") as file:
+                _Harmless(file).load()
             with _alone() as alone:
                 state_dict_loader.load(state, checkpoint_id=path, no_dist=alone)
-        except (CheckpointException, OSError, RuntimeError, ValueError, EOFError) as error:
+        except Exception as error:  # Whatever a damaged file brings up.
             raise ValueError(
                 f"the checkpoint {path} cannot be read; put the name of another into {_LATEST}"
             ) from error
@@ -105,7 +125,23 @@ class Checkpoints:
 def latest(folder: Path) -> str | None:
     """The name of the newest whole checkpoint of a folder of them."""
     path = folder / _LATEST
-    return path.read_text().strip() if path.is_file() else None
+    if not path.is_file():
+        return None
+    name = path.read_text().strip()
+    if not name.isdecimal() or not (folder / name).is_dir():
+        raise ValueError(f"{path} names no checkpoint beside it: {name[:40]!r}")
+    return name
+
+
+@final
+class _Harmless(pickle.Unpickler):
+    """Reads what torch would read, and refuses names that could run code."""
+
+    def find_class(self, module: str, name: str) -> object:
+        """The thing of that name. UnpicklingError if a checkpoint has no need of it."""
+        if name not in _NAMES.get(module, ()):
+            raise pickle.UnpicklingError(f"{module}.{name} has no place in a checkpoint")
+        return super().find_class(module, name)
 
 
 @contextmanager

@@ -141,7 +141,7 @@ class Examples(Dataset[Example]):
         row = self._shards.rows[index]
         try:
             return decoded(self._shards.files(index), self._shards.joints)
-        except ValueError as error:
+        except Exception as error:  # Whatever libraries say of a stranger's files.
             raise ValueError(f"sample {row.key} of {row.shard} is bad: {error}") from error
 
 

@@ -168,6 +168,12 @@ def _halving(widths: tuple[int, ...], halvings: int) -> tuple[int, ...]:
 
 def _save_memory(net: Net) -> None:
     """Works inner values out again on the way back, which diffusers does in training mode only."""
+    for module in net.modules():
+        match module:
+            case nn.Dropout():
+                module.p = 0.0  # As in `built`: chance in the network would not come again.
+            case _:
+                pass
     net.unet.enable_gradient_checkpointing()
     net.unet.train()
     match net:

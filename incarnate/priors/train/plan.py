@@ -63,9 +63,11 @@ def _check_numbers(recipe: Recipe) -> None:
         value = getattr(recipe, name)
         if not 0 <= value <= 1:
             raise ValueError(f"{_flag(name)} is {value}; give 0 to 1")
+    if recipe.seed >= 2**63:
+        raise ValueError(f"--seed is {recipe.seed}; give less than 2**63")
     if not 0 < recipe.lr < math.inf:
         raise ValueError(f"--lr is {recipe.lr}; give a number above 0")
-    if recipe.min_snr_gamma is not None and recipe.min_snr_gamma <= 0:
+    if recipe.min_snr_gamma is not None and not recipe.min_snr_gamma > 0:
         raise ValueError(f"--min-snr-gamma is {recipe.min_snr_gamma}; give a number above 0")
     if not 0 <= recipe.noise_offset < math.inf:
         raise ValueError(f"--noise-offset is {recipe.noise_offset}; give 0 or more")

@@ -141,6 +141,8 @@ def _opened(recipe: Recipe, report: Report) -> tuple[_Run, bool]:
         known = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path} is damaged; name another folder") from error
+    if type(known) is not dict:
+        raise ValueError(f"{path} is damaged; name another folder")
     others = differing(run.settings, known, recipe.falls)
     if others:
         raise ValueError(

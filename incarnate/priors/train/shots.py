@@ -81,16 +81,18 @@ def _told(data: bytes) -> Mapping[str, object]:
         caption = told["caption"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError("its json holds no caption") from error
-    if type(caption) is not str:
+    if type(caption) is not str or not caption.isprintable():
         raise ValueError(f"its caption is {caption!r}, not a text")
     return told
 
 
 def _words(told: Mapping[str, object]) -> tuple[str, float | None, Framing | None]:
     azimuth, framing = told.get("azimuth"), told.get("framing")
-    if framing is not None and framing not in FRAMINGS:
+    if framing is not None and framing not in tuple(FRAMINGS):
         raise ValueError(f"its framing is {framing!r}; give one of {', '.join(FRAMINGS)}")
     seen_from = None if azimuth is None else float(str(azimuth))
+    if seen_from is not None and not math.isfinite(seen_from):
+        raise ValueError(f"its azimuth is {azimuth}; give radians")
     return str(told["caption"]), seen_from, framing  # type: ignore[return-value]
 
 
