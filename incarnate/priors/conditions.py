@@ -45,7 +45,7 @@ class View:
         """'full body, left side view': HumanNorm's texts, in sectors of 90 degrees."""
         count = max(len(self.azimuths), len(self.framings))
         azimuths = rows(self.azimuths, count, "azimuths")
-        framings = rows(self.framings, count, "framings")
+        framings: tuple[Framing, ...] = rows(self.framings, count, "framings")
         return tuple(f"{FRAMINGS[b]}, {side(a)}" for a, b in zip(azimuths, framings, strict=True))
 
 
