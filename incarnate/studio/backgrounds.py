@@ -99,6 +99,11 @@ def background(rng: np.random.Generator, kind: Kind | None = None) -> Background
             return _outdoor(rng, v)
 
 
+def plain(level: float) -> Background:
+    """An even grey of that linear level."""
+    return Background("plain", _full(np.full(3, level)), None)
+
+
 def _room(rng: np.random.Generator, pale: NDArray) -> NDArray:
     """A wall with blurred furniture, frames, windows."""
     wall = np.ones((SIDE, SIDE, 3)) * pale * 0.8

@@ -18,8 +18,7 @@ from incarnate.motion.skeleton import INDEX
 from incarnate.speech import Phoneme, Speaking, say, spoken
 from incarnate.studio.sentences import sentence
 
-Action = Literal["standing", "gesturing", "walking", "sitting", "dancing", "moving"]
-ACTIONS: tuple[Action, ...] = (
+ACTIONS = (
     "standing", "standing", "gesturing", "gesturing", "walking", "sitting", "dancing",
 )  # fmt: skip
 GESTURES = (
@@ -34,7 +33,7 @@ JITTER = {"neck": 0.08, "head": 0.12, "shoulder": 0.10, "elbow": 0.10, "wrist": 
 class Drive:
     """Frames with a word for what is done."""
 
-    action: Action
+    action: str
     motion: Motion
 
 
@@ -58,19 +57,19 @@ def drive(rng: np.random.Generator, clips: tuple[Motion, ...] = ()) -> Drive:
     action = ACTIONS[rng.integers(len(ACTIONS))]
     match action:
         case "standing":
-            motion = _preset("stand")
+            motion = preset("stand")
         case "gesturing":
-            motion = _preset(GESTURES[rng.integers(len(GESTURES))])
+            motion = preset(GESTURES[rng.integers(len(GESTURES))])
         case "walking":
-            cycle = _walk()
+            cycle = walked()
             k = int(rng.integers(len(cycle)))
             motion = cycle.frames(k, k + 1)
         case "sitting":
-            motion = _preset("sitting")
+            motion = preset("sitting")
         case _:
-            motion = _dance(rng)
-    expression = torch.from_numpy(_face(rng))[None]
-    return Drive(action, _jittered(motion, rng).with_expression(expression))
+            motion = danced(rng)
+    expression = torch.from_numpy(mood(rng))[None]
+    return Drive(action, jittered(motion, rng).with_expression(expression))
 
 
 @dataclass(frozen=True)
@@ -117,16 +116,16 @@ def clips(paths: tuple[Path, ...]) -> tuple[Motion, ...]:
 
 
 @cache
-def _preset(name: str) -> Motion:
+def preset(name: str) -> Motion:
     return pose_preset(name)
 
 
 @cache
-def _walk() -> Motion:
+def walked() -> Motion:
     return walk_cycle(fps=30.0)
 
 
-def _dance(rng: np.random.Generator) -> Motion:
+def danced(rng: np.random.Generator) -> Motion:
     """The legs of one dance with the trunk and the arms of another."""
     legs, rest = (_dances()[rng.integers(DANCES)] for _ in range(2))
     below = [j for name, j in INDEX.items() if name.endswith(("hip", "knee", "ankle", "foot"))]
@@ -167,7 +166,7 @@ def _steps(rng: np.random.Generator) -> Attitude:
     return Attitude(arm(), arm(), leg(), leg(), (2.0, sway, sway), (4.0, -sway, turned), head)
 
 
-def _face(rng: np.random.Generator) -> np.ndarray:
+def mood(rng: np.random.Generator) -> np.ndarray:
     """ARKit weights of some mood: mostly slight, mouths mostly shut."""
     out = np.zeros(52, np.float32)
     at = ARKIT_NAMES.index
@@ -186,7 +185,7 @@ def _face(rng: np.random.Generator) -> np.ndarray:
     return out.clip(0, 1)
 
 
-def _jittered(motion: Motion, rng: np.random.Generator) -> Motion:
+def jittered(motion: Motion, rng: np.random.Generator) -> Motion:
     """Each joint turned a little, as no two people stand alike."""
     turns = np.zeros((len(INDEX), 3), np.float32)
     for name, j in INDEX.items():

@@ -21,9 +21,14 @@ from incarnate.studio.people import Person, person
 from incarnate.studio.poses import Talk, drive
 from incarnate.studio.shots import SAMPLES, Posed, Shot, posed, shot
 
-Framing = Literal["full", "upper", "head"]
+Framing = Literal["full", "upper", "lower", "head"]
 FRAMINGS: tuple[Framing, ...] = ("full", "upper", "head")
-WORDS = {"full": "full body", "upper": "upper body", "head": "head and shoulders"}
+WORDS = {
+    "full": "full body",
+    "upper": "upper body",
+    "lower": "lower body",
+    "head": "head and shoulders",
+}
 SHOTS_A_PERSON = 24
 
 
@@ -39,6 +44,8 @@ class Sample:
     """Radians, 0 before the face, positive to the person's left."""
     light: Light
     background: Background
+    frame: int | None = None
+    """Its number in a clip; None for a single picture."""
 
 
 def framed(
@@ -54,6 +61,10 @@ def framed(
         case "upper":
             middle, reach = 0.45 * pelvis + 0.55 * head, 0.95 * extent
             middle = middle + np.array([0, 0.06 * extent, 0])
+        case "lower":
+            feet = np.array([pelvis[0], view.floor, pelvis[2]])
+            middle = (pelvis + feet) / 2
+            reach = 1.25 * float(np.linalg.norm(pelvis - feet))
         case _:
             middle, reach = head + np.array([0, 0.035 * extent, 0]), 0.44 * extent
     target = torch.tensor(middle, dtype=torch.float32)

@@ -32,6 +32,7 @@ from incarnate.io.runs import replacing
 from incarnate.motion import SMPLX_JOINTS
 from incarnate.progress import Report
 from incarnate.studio import talks
+from incarnate.studio.lessons import SHOTS_A_LESSON, lesson
 from incarnate.studio.mhclo import Wardrobe, dressed, wardrobe
 from incarnate.studio.people import Person, person
 from incarnate.studio.piece import LABELS
@@ -41,6 +42,7 @@ from incarnate.studio.scenes import SHOTS_A_PERSON, Sample, pictured
 PEOPLE_A_SHARD = 4
 SHOTS_A_SHARD = PEOPLE_A_SHARD * SHOTS_A_PERSON
 CLIPS_A_SHARD = 4
+LESSONS_A_SHARD = 32
 DEPTH_UNIT = 0.0002
 LISTING = "studio.json"
 
@@ -58,15 +60,19 @@ class Order:
     """BVH or SMPL-X files; half the shots then hold one of their frames."""
     talking: int = 0
     """How many clips of people who talk; if any, there are no pictures."""
+    lessons: int = 0
+    """How many people for priors to learn from (`lessons`); if any, they are all there is."""
 
     @property
     def total(self) -> int:
         """How many samples."""
-        return self.talking or self.count
+        return self.talking or self.lessons * SHOTS_A_LESSON or self.count
 
     @property
     def per_shard(self) -> int:
         """How many samples a shard."""
+        if self.lessons:
+            return LESSONS_A_SHARD * SHOTS_A_LESSON
         return CLIPS_A_SHARD if self.talking else SHOTS_A_SHARD
 
 
@@ -99,6 +105,10 @@ def checked(order: Order, workers: int) -> None:
     """ValueError for what cannot be made; a bad file is refused before any work."""
     if order.count < 1:
         raise ValueError(f"the count is {order.count}; give at least 1 picture")
+    if order.lessons < 0:
+        raise ValueError(f"{order.lessons} lessons cannot be made; give 0 or more")
+    if order.lessons and (order.talking or order.motions):
+        raise ValueError("lessons have poses of their own; give no --talking and no --motion")
     if order.talking < 0:
         raise ValueError(f"{order.talking} talking clips cannot be made; give 0 or more")
     if order.talking and order.motions:
@@ -143,7 +153,10 @@ def _shard(order: Order, folder: Path, k: int) -> None:
     clothes = None if order.makehuman is None else wardrobe(order.makehuman)
     first = k * order.per_shard
     numbers = range(first, min(first + order.per_shard, order.total))
-    made = _clips(order, numbers, clothes) if order.talking else _pictures(order, k, clothes)
+    if order.lessons:
+        made = _lessons(order, k, clothes)
+    else:
+        made = _clips(order, numbers, clothes) if order.talking else _pictures(order, k, clothes)
     with replacing(_path(folder, k)) as part, tarfile.open(part, "w") as tar:
         for i, files in zip(numbers, made, strict=False):
             for suffix, data in files:
@@ -160,6 +173,16 @@ def _pictures(
         who = _member(order, index, clothes)
         rng = np.random.default_rng([order.seed, index, 1])
         for sample in pictured(who, rng, order.size, SHOTS_A_PERSON, motions):
+            yield encoded(sample)
+
+
+def _lessons(
+    order: Order, k: int, clothes: Wardrobe | None
+) -> Iterator[Iterator[tuple[str, bytes]]]:
+    for index in range(k * LESSONS_A_SHARD, (k + 1) * LESSONS_A_SHARD):
+        who = _member(order, index, clothes)
+        rng = np.random.default_rng([order.seed, index, 6])
+        for sample in lesson(who, rng, order.size):
             yield encoded(sample)
 
 
@@ -208,6 +231,7 @@ def _told(sample: Sample) -> dict[str, object]:
         "action": sample.action,
         "framing": sample.framing,
         "azimuth": round(sample.azimuth, 5),
+        "frame": sample.frame,
         "foreign": who.foreign,
         "world_to_camera": talks.rounded(taken.camera.world_to_camera.numpy()),
         "intrinsics": talks.rounded(taken.camera.intrinsics.numpy(), 3),

@@ -1,5 +1,6 @@
 """Outfits at random, and the words for them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -170,15 +171,20 @@ def description(person: "Person") -> str:
         build += "muscular "
     age = "old " if value["age"] > 0.9 else "young " if value["age"] < 0.68 else ""
     noun = "woman" if person.woman else "man"
-    things = [_words(w.garment.name, w.garment.fabric) for w in person.worn]
-    if person.hat is not None:
-        things.append(_words(person.hat.kind, person.hat.fabric))
-    seen = list(dict.fromkeys(sorted(things, key=lambda t: t[1])))
-    listed = [t[0] for t in seen]
-    worn = ", ".join(listed[:-1]) + " and " + listed[-1] if len(listed) > 1 else listed[0]
+    worn = worn_words([w.garment for w in person.worn], person.hat)
     who = f"{age}{build}{noun}"
     article = "an" if who[0] in "aeiou" else "a"
     return f"{article} {who} with {person.hair_words}, in {worn}"
+
+
+def worn_words(garments: Sequence[Garment], hat: Hat | None) -> str:
+    """'a red striped shirt and black trousers'."""
+    things = [_words(garment.name, garment.fabric) for garment in garments]
+    if hat is not None:
+        things.append(_words(hat.kind, hat.fabric))
+    seen = list(dict.fromkeys(sorted(things, key=lambda t: t[1])))
+    listed = [t[0] for t in seen]
+    return ", ".join(listed[:-1]) + " and " + listed[-1] if len(listed) > 1 else listed[0]
 
 
 ORDER = ("dress", "jacket", "blazer", "cardigan")
