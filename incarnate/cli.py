@@ -12,28 +12,24 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 import tyro
 
 from incarnate import core
+from incarnate.preparing import FILMS, prepare, wrote
 from incarnate.progress import Report, reporter
 from incarnate.verbs import (
     Animate,
-    Convert,
     Create,
     Doctor,
     Evaluate,
-    Listed,
     Mix,
-    Plan,
     Render,
     Shot,
-    Studio,
     Talk,
     Train,
     Verb,
-    Weights,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +44,6 @@ if TYPE_CHECKING:
     from incarnate.sources import Source
     from incarnate.speech import Speaking
 
-FILMS = (".mp4", ".webm")
 MOST_PIXELS = 40_000_000
 AVATAR_BYTES = 200_000_000  # An avatar and the stages kept for --resume, generously.
 BITS_A_PIXEL = 1.0  # Generous for H.264 at crf 18; a turntable measures 0.1 to 0.2.
@@ -98,26 +93,9 @@ def _run(verb: Verb) -> int:
             _animate(verb)
         case Talk():
             _talk(verb)
-        case Evaluate():
-            _evaluate(verb)
         case _:
-            _prepare(verb)
+            prepare(verb)
     return 0
-
-
-def _prepare(verb: Studio | Train | Plan | Weights) -> None:
-    """Runs a verb of those who prepare what the others use."""
-    match verb:
-        case Studio():
-            _studio(verb)
-        case Train():
-            _train(verb)
-        case Plan():
-            _plan(verb)
-        case Weights():
-            _weights(verb)
-        case _:
-            assert_never(verb)
 
 
 def _doctor(verb: Doctor) -> int:
@@ -159,7 +137,7 @@ def _create(verb: Create) -> None:
             run.done()  # This photo makes no avatar, so there is nothing to continue.
             raise
         run.done()
-        _wrote(verb.output)
+        wrote(verb.output)
         if verb.review:
             _review(avatar, seen, verb.output.with_suffix(".review.html"), report)
 
@@ -172,7 +150,7 @@ def _review(avatar: "Avatar", seen: "Target", path: Path, report: Report) -> Non
     found = review(avatar, seen)
     write_review(found, avatar, seen, path)
     report.say(summary(found))
-    _wrote(path)
+    wrote(path)
 
 
 def _render(verb: Render) -> None:
@@ -196,7 +174,7 @@ def _render(verb: Render) -> None:
             for i in range(count)
         )
         _shoot(avatar, shots, behind, count, verb.shot.fps, verb.output, report)
-    _wrote(verb.output)
+    wrote(verb.output)
 
 
 def _animate(verb: Animate) -> None:
@@ -209,7 +187,7 @@ def _animate(verb: Animate) -> None:
         config = Speaking(fps=verb.shot.fps)
         moving = source(verb.motion, config, verb.seed, report)
         _film(verb.avatar, moving, verb.mix, config, verb, report)
-    _wrote(verb.output)
+    wrote(verb.output)
 
 
 def _talk(verb: Talk) -> None:
@@ -228,99 +206,7 @@ def _talk(verb: Talk) -> None:
             case _:
                 raise ValueError('give either a recording or --say "a sentence"')
         _film(verb.avatar, speaking, verb.mix, config, verb, report)
-    _wrote(verb.output)
-
-
-def _evaluate(verb: Evaluate) -> None:
-    from incarnate.evaluate.ablation import expanded
-    from incarnate.evaluate.command import Named, compare, evaluate
-
-    if verb.compare is not None:
-        if verb.methods:
-            raise ValueError("--compare takes two earlier runs and no method")
-        sys.stdout.write(compare(*verb.compare, verb.output))
-        return _wrote(verb.output / "compare.html")
-    methods = verb.methods
-    if not methods:
-        raise ValueError("name what to measure: one-shot, symmetric, projected, average, an avatar")
-    counts = (verb.subjects, verb.workers)
-    with reporter(verb.quiet) as report:
-        report.stage("getting ready")
-        summary = evaluate(
-            expanded(methods) if verb.ablate else methods,
-            verb.suite,
-            Named(verb.photos, verb.makehuman, verb.data),
-            verb.output,
-            verb.quality,
-            counts,
-            verb.lpips,
-            report,
-        )
-    sys.stdout.write(summary)
-    _wrote(verb.output / "report.html")
-
-
-def _studio(verb: Studio) -> None:
-    from incarnate.studio.shards import Order, make
-    from incarnate.studio.sheet import film_of, sheet
-
-    order = Order(verb.count, verb.size, verb.seed, verb.makehuman, verb.motion, verb.talking)
-    suffix = verb.output.suffix.lower()
-    if suffix not in ("", ".png", *FILMS) and not verb.output.is_dir():
-        raise ValueError(
-            f"{verb.output}: the studio makes a .png, .mp4 or .webm, or a folder without a suffix"
-        )
-    if verb.talking and suffix and not verb.output.is_dir():
-        raise ValueError(f"--talking fills a folder, and {verb.output} is not one")
-    with reporter(verb.quiet) as report:
-        if suffix in FILMS:
-            film_of(order, verb.output, report)
-        elif suffix == ".png":
-            sheet(order, verb.output, report)
-        else:
-            make(order, verb.output, verb.workers, report)
-    _wrote(verb.output)
-
-
-def _plan(verb: Plan) -> None:
-    from incarnate.plan import named, plan
-
-    weights = named(verb.weights)
-    with reporter(verb.quiet or verb.json) as report:
-        planned = plan(verb.method, weights, verb.device, report)
-    sys.stdout.write(planned.json() if verb.json else planned.text())
-
-
-def _weights(verb: Weights) -> None:
-    match verb.do:
-        case Listed():
-            from incarnate.weights import TABLE
-
-            for row in TABLE:
-                sys.stdout.write(f"{row.name:<12} {row.licence:<24} {row.origin}\n")
-        case Convert() as asked:
-            from incarnate.priors.convert import convert
-
-            with reporter(asked.quiet) as report:
-                done = convert(asked.source, asked.output, asked.key, report)
-                for one in done:
-                    if one.left_behind:
-                        report.say(f"left behind in {one.source.name}: {one.left_behind}")
-            for one in done:
-                _wrote(one.target)
-        case _:
-            assert_never(verb.do)
-
-
-def _train(verb: Train) -> None:
-    from incarnate import distributed
-    from incarnate.priors.train import train
-
-    first = distributed.rank() == 0
-    with reporter(verb.quiet or not first) as report:
-        result = train(verb.recipe, report)
-    if first:
-        _wrote(result)
+    wrote(verb.output)
 
 
 def _film(
@@ -457,10 +343,6 @@ def picture_size(text: str) -> tuple[int, int]:
     if min(width, height) < 16 or width * height > MOST_PIXELS:
         raise ValueError(f"the size {text} is out of range; give sides from 16 and at most 40 MP")
     return width, height
-
-
-def _wrote(path: Path) -> None:
-    sys.stdout.write(f"{path}\n")
 
 
 def _refused(message: str) -> int:

@@ -2,16 +2,18 @@
 
 A method needs diffusion models in roles. The user names weights for a role, and the plan says what
 they are, whether they can play it, and what they cost here; of a role without weights it says what
-stands in. Counts of predictions are those of the papers' own schedules.
+stands in. Counts of predictions are those of the papers' own schedules,
+or, where a paper is silent (Portrait Diffusion's rounds and views), our reading of it.
 """
 
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from incarnate.progress import Report
+from incarnate.roles import ROLES, Role, check_role
 from incarnate.weights import TABLE
 
 if TYPE_CHECKING:
@@ -21,22 +23,6 @@ if TYPE_CHECKING:
     from incarnate.priors.cost import Cost
 
 Method = Literal["one-shot", "svad", "humannorm", "portrait-diffusion", "audio-avatar"]
-Role = Literal[
-    "text-to-normal",
-    "text-to-depth",
-    "normal-aligned-rgb",
-    "pose-driven-video",
-    "projected-reference",
-]
-ROLES: tuple[Role, ...] = get_args(Role)
-READS: dict[Role, tuple[str, ...]] = {
-    "text-to-normal": ("text",),
-    "text-to-depth": ("text",),
-    "normal-aligned-rgb": ("text", "normal"),
-    "pose-driven-video": ("pose",),
-    "projected-reference": ("projection",),
-}
-"""What a prior must read to play a role."""
 
 
 @dataclass(frozen=True)
@@ -240,8 +226,7 @@ def plan(method: Method, weights: Mapping[Role, str], device: str, report: Repor
         report.stage(f"costing {need.role}")
         there = named_there.get(need.role)
         if there is None:
-            nothing = _NOTHING.format(role=need.role)
-            cast.append(Cast(need.role, need.stage, "", "", 0, (), 0, 0.0, nothing))
+            cast.append(Cast(need.role, need.stage, "", "", 0, (), 0, 0.0, _stand_in(need.role)))
         else:
             cast.append(_cast(need, there, weights[need.role], (device, dtype), gflops))
     return Plan(
@@ -259,9 +244,19 @@ def plan(method: Method, weights: Mapping[Role, str], device: str, report: Repor
 
 _PARTS = ("pose", "hand", "face", "anny", "landmarks")  # What `create` runs of the table.
 _NOTHING = (
-    "no weights named, and no embedded prior for this role in this version: name some with "
+    "no weights named, and the embedded prior is not in this installation: name some with "
     "--weights {role}=DIRECTORY (docs/priors.md says which)"
 )
+
+
+def _stand_in(role: Role) -> str:
+    """What plays a role that the user names no weights for."""
+    from incarnate.priors.embedded import told
+
+    ours = told()
+    if ours is None:
+        return _NOTHING.format(role=role)
+    return f"{ours}, a stand-in for full-size weights: --weights {role}=DIRECTORY"
 
 
 def _found(where: str) -> "Found":
@@ -274,10 +269,12 @@ def _cast(
     need: Need, there: "Found", where: str, on: "tuple[str, torch.dtype]", gflops: float
 ) -> Cast:
     from incarnate.priors.cost import cost, shaped
+    from incarnate.priors.guided import wants
 
     device, dtype = on
-    _check_role(need.role, shaped(there, dtype).reads, where)
-    costed = cost(there, need.side, need.frames, device, dtype)
+    prior = shaped(there, dtype)
+    check_role(need.role, prior.reads, wants(prior), where)
+    costed = cost(there, need.side, need.frames, device, dtype, prior)
     return Cast(
         need.role,
         need.stage,
@@ -289,19 +286,6 @@ def _cast(
         _seconds(need, costed, gflops),
         "",
     )
-
-
-def _check_role(role: Role, reads: tuple[str, ...], where: str) -> None:
-    """ValueError if a prior does not read what the role gives, or wants what it does not give."""
-    wanted = READS[role]
-    missing = [part for part in wanted if part not in reads]
-    beside = [part for part in reads if part not in (*wanted, "view")] if "text" in wanted else []
-    if missing or beside:
-        why = f"not {missing[0]}" if missing else f"{role} gives it no {beside[0]}"
-        raise ValueError(
-            f"{where} cannot play {role}: it reads {', '.join(reads)}, and {why}; docs/priors.md "
-            "says which weights can, and what to lay over others"
-        )
 
 
 def _licences(there: "Found") -> tuple[str, ...]:

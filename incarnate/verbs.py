@@ -154,7 +154,8 @@ class Evaluate:
 
     methods: Positional[tuple[str, ...]] = ()
     """One or more of one-shot, symmetric, projected, average (the baselines), or .avatar files.
-    one-shot:no-ssim,no-teeth is the method without these parts."""
+    one-shot:no-ssim,no-teeth is the method without these parts. Or priors: what the embedded
+    diffusion priors know (or those in a directory named behind), read back from their samples."""
     output: Output = Path("out/eval")
     """The folder for metrics.json, report.html and what is kept to go on after a stop."""
     suite: str = "photos"
@@ -167,7 +168,8 @@ class Evaluate:
     """A MakeHuman assets folder: people outside the body model then wear its clothes and hair."""
     data: Path | None = None
     """A data set of your own: THuman2.0 for views4, People-Snapshot for reenact, ActorsHQ for
-    photos, Casual Conversations for photos and talk."""
+    photos, Casual Conversations for photos and talk. For priors the shards that they were trained
+    on: nearest samples are then shown."""
     ablate: Switch = False
     """Measure each method also without each of its parts, for a table of what they are worth."""
     quality: Literal["tiny", "draft", "normal", "high"] = "draft"
@@ -194,6 +196,9 @@ class Studio:
     """How many pictures; of a contact sheet, how many people."""
     talking: int = 0
     """Instead of pictures, how many clips of people who talk: sound, phonemes, face curves."""
+    lessons: int = 0
+    """Instead of pictures, how many people for priors to learn from: each alone before grey, four
+    poses by two cameras and a clip of eight frames."""
     size: int = 256
     """Pixels a side."""
     workers: int = 1
@@ -215,6 +220,38 @@ class Train:
     recipe: OmitArgPrefixes[Recipe]
     quiet: Quiet = False
     """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Show what the embedded priors know: pictures from a sentence, of people as the studio's."""
+
+    text: Positional[str]
+    """Who, in which clothes, doing what, from where: a tall woman in a red shirt, back view."""
+    output: Output
+    """The grid of pictures (.png, .jpg), or with --clip a film (.mp4, .webm)."""
+    domain: Literal["rgb", "normal", "depth"] | None = None
+    """What is shown; if not given, what the text says, or else rgb."""
+    pose: tuple[str, ...] = ()
+    """Presets (arms-up, ...) or .bvh and .npz files to follow; with --clip from one to the next."""
+    reference: Path | None = None
+    """A photo of the person to show, alone before grey as in the studio."""
+    count: int = 4
+    """How many pictures or clips."""
+    size: Literal[128, 64] = 128
+    """Pixels a side; 64 is a draft."""
+    steps: int = 20
+    """Of sampling."""
+    guidance_scale: float = 4.0
+    """How strongly the text speaks; 1: not more than by itself, at half the time."""
+    seed: int = 0
+    """Same words, settings and seed: same pictures."""
+    clip: Switch = False
+    """Clips of 8 frames instead of pictures; they walk if no pose is given."""
+    priors: Path | None = None
+    """Another directory in the layout of the embedded priors."""
+    quiet: Quiet = False
+    """Say nothing but errors and results."""
 
 
 @dataclass(frozen=True)
@@ -279,7 +316,7 @@ class Doctor:
 # which doubles the time to --help.
 Verb = Annotated[
     Union[  # noqa: UP007
-        Create, Render, Animate, Talk, Evaluate, Studio, Train, Plan, Weights, Doctor
+        Create, Render, Animate, Talk, Evaluate, Studio, Train, Sample, Plan, Weights, Doctor
     ],
     arg(help="What to do."),
 ]

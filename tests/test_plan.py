@@ -5,9 +5,11 @@ import json
 import pytest
 
 from incarnate.cli import main
-from incarnate.plan import OUTLINES, READS, ROLES, named, plan
+from incarnate.plan import OUTLINES, named, plan
+from incarnate.priors import embedded
 from incarnate.progress import Silent
-from tests.priors import published, tiny
+from incarnate.roles import READS, ROLES
+from tests.priors import published, tiny, tiny_embedded
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +33,26 @@ def test_a_role_with_weights_tells_memory_time_and_licence(normals):
     operations = 30_000 * 0.817e12 + 15_000 * 3 * 1.117e12
     assert told.seconds == pytest.approx(operations / (made.gflops * 1e9), rel=0.01)
     assert not cast["text-to-depth"].weights
-    assert "no embedded prior" in cast["text-to-depth"].stands_in
     assert "1066 million parameters" in made.text()
     assert "not built yet" in made.text()
+
+
+def test_of_a_role_without_weights_the_plan_says_what_stands_in(tmp_path, monkeypatch):
+    ours = tiny_embedded.written(tmp_path / "small")
+    monkeypatch.setattr(embedded, "FOLDER", ours)
+    monkeypatch.setattr(embedded, "TABLE", ())
+    stored = sum(path.stat().st_size for path in ours.rglob("*.safetensors")) / 1e6
+    (cast,) = plan("svad", {}, "cpu", Silent()).cast
+    assert f"embedded prior (small, {stored:.1f} MB, mit), a stand-in" in cast.stands_in
+    monkeypatch.setattr(embedded, "FOLDER", tmp_path / "nothing")
+    (cast,) = plan("svad", {}, "cpu", Silent()).cast
+    assert "the embedded prior is not in this installation" in cast.stands_in
+
+
+def test_a_guider_may_be_left_out_so_a_guided_base_plays_roles_of_text(tmp_path):
+    base = tiny_embedded.written(tmp_path / "small")
+    made = plan("humannorm", {"text-to-normal": f"{base}+pose:{base / 'pose'}"}, "cpu", Silent())
+    assert made.cast[0].kind == "StableDiffusionPipeline" and made.cast[0].memory > 0
 
 
 def test_weights_that_cannot_play_their_role_are_refused(normals):

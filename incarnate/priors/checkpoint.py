@@ -8,14 +8,14 @@ from typing import Literal, final, get_args
 from incarnate.priors.directory import Directory, Part, directory
 from incarnate.priors.files import header
 
-OverlayKind = Literal["normal", "depth", "pose", "motion", "unet", "vae", "lora"]
+OverlayKind = Literal["normal", "depth", "pose", "projection", "motion", "unet", "vae", "lora"]
 OVERLAY_KINDS: tuple[OverlayKind, ...] = get_args(OverlayKind)
 
 
 @final
 @dataclass(frozen=True)
 class Overlay:
-    """What is laid over a base: a ControlNet that reads `kind`, motion modules, a LoRA, ..."""
+    """What is laid over a base: what reads the part `kind`, motion modules, a LoRA, ..."""
 
     kind: OverlayKind
     named: str
@@ -84,6 +84,11 @@ class Found:
         over = self.over(kind)
         return over[0].part("model") if over else self.base.part(kind)
 
+    @property
+    def guides(self) -> tuple[tuple[OverlayKind, Directory], ...]:
+        """The overlays that are guiders (`priors.guided`)."""
+        return tuple(pair for pair in self.overlays if pair[1].kind == "PoseGuider")
+
     def takes(self, *kinds: OverlayKind) -> None:
         """ValueError for an overlay of another kind than these."""
         given = [kind for kind, _ in self.overlays] + ["lora" for _ in self.loras]
@@ -95,13 +100,14 @@ class Found:
             )
 
 
-_CLASSES: dict[OverlayKind, str] = {
-    "normal": "ControlNetModel",
-    "depth": "ControlNetModel",
-    "pose": "ControlNetModel",
-    "motion": "MotionAdapter",
-    "unet": "UNet2DConditionModel",
-    "vae": "AutoencoderKL",
+_CLASSES: dict[OverlayKind, tuple[str, ...]] = {
+    "normal": ("ControlNetModel", "PoseGuider"),
+    "depth": ("ControlNetModel",),
+    "pose": ("ControlNetModel", "PoseGuider"),
+    "projection": ("PoseGuider",),
+    "motion": ("MotionAdapter",),
+    "unet": ("UNet2DConditionModel",),
+    "vae": ("AutoencoderKL",),
 }
 
 
@@ -112,10 +118,10 @@ def found(checkpoint: Checkpoint) -> Found:
         if overlay.kind == "lora":
             continue
         there = directory(overlay.named)
-        if there.kind != _CLASSES[overlay.kind]:
+        if there.kind not in _CLASSES[overlay.kind]:
             raise ValueError(
                 f"{there.path} holds a {there.kind}; as +{overlay.kind}: a "
-                f"{_CLASSES[overlay.kind]} was wanted"
+                f"{' or '.join(_CLASSES[overlay.kind])} was wanted"
             )
         overlays.append((overlay.kind, there))
     loras = tuple(_lora(Path(overlay.named)) for overlay in checkpoint.kinds("lora"))

@@ -82,12 +82,20 @@ def shaped(there: Found, dtype: torch.dtype) -> Denoiser:
     return assembled(there, Loading(there, "meta", dtype, Silent()))
 
 
-def cost(there: Found, side: int, frames: int | None, device: str, dtype: torch.dtype) -> Cost:
+def cost(
+    there: Found,
+    side: int,
+    frames: int | None,
+    device: str,
+    dtype: torch.dtype,
+    prior: Denoiser | None = None,
+) -> Cost:
     """The cost of a checked checkpoint for one picture (or clip of `frames`) of `side` pixels.
 
-    ValueError if it cannot be put together, or cannot run on such pictures.
+    `prior` is what `shaped` makes of it, if that is at hand. ValueError if it cannot be put
+    together, or cannot run on such pictures.
     """
-    prior = shaped(there, dtype)
+    prior = shaped(there, dtype) if prior is None else prior
     try:
         return _cost(prior, there, side, frames, (device, dtype))
     except Exception as error:  # Of parts that do not fit one another: whatever torch says then.
@@ -173,7 +181,7 @@ def work(run: Callable[[], object], lays_out: bool) -> Work:
     With `lays_out`, convolutions hold what they read once more, as oneDNN does on CPUs.
     """
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), _Attention(counter) as attention, counter, _Live(lays_out) as live:
+    with torch.no_grad(), _Attention() as attention, counter, _Live(lays_out) as live:
         run()
     return Work(counter.get_total_flops() + attention.flops, live.peak)
 
@@ -182,7 +190,7 @@ def work(run: Callable[[], object], lays_out: bool) -> Work:
 class _Attention(TorchFunctionMode):
     """Attention that never holds its scores: kernels work through them in pieces."""
 
-    def __init__(self, counter: FlopCounterMode) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.flops = 0
 

@@ -36,7 +36,13 @@ PARTS: dict[str, tuple[str, ...]] = {
 """The parts that we load of each kind of directory; others (safety checkers, ...) stay on disk."""
 
 OPTIONAL = ("motion_adapter",)  # An animator of pictures has none.
-OVERLAYS = ("ControlNetModel", "MotionAdapter", "UNet2DConditionModel", "AutoencoderKL")
+OVERLAYS: dict[str, Library] = {
+    "ControlNetModel": "diffusers",
+    "MotionAdapter": "diffusers",
+    "UNet2DConditionModel": "diffusers",
+    "AutoencoderKL": "diffusers",
+    "PoseGuider": "incarnate",
+}
 """Single models that may lie in a directory of their own."""
 VOCABULARIES = ("tokenizer.json", "vocab.json", "spiece.model")
 _UNETS = ("UNet2DConditionModel", "UNetMotionModel", "UNetSpatioTemporalConditionModel")
@@ -249,4 +255,4 @@ def _single(path: Path) -> Directory:
             f"{path} holds a {cls or 'model of unknown class'}; a pipeline's directory was wanted, "
             f"or one of {', '.join(OVERLAYS)}"
         )
-    return Directory(path, cls, (_read("model", "diffusers", cls, path),), {})
+    return Directory(path, cls, (_read("model", OVERLAYS[cls], cls, path),), {})

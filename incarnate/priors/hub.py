@@ -3,6 +3,7 @@
     load("stable-diffusion-v1-5")
     load("normal-aligned-sd1.5+normal:controlnet-normal-sd1.5")      with a ControlNet
     load("stable-diffusion-v1-5+motion:animatediff-motion-adapter")  with motion modules
+    load("runs/normal/result+pose:runs/pose/result")                 with a guider, as `train` makes
 
 Safetensors only: nothing is unpickled, and no code of the directory runs.
 """
@@ -35,21 +36,25 @@ def load(
     device: str = "cpu",
     dtype: torch.dtype | None = None,
     report: Report | None = None,
+    quick: bool = False,
 ) -> Denoiser:
     """The prior in a directory (or hub id), with what is laid over it: see the module's top.
 
-    `dtype` is float32 on a CPU and float16 elsewhere if not given. ValueError, before anything is
-    loaded, for what is missing, foreign, pickled or cut off.
+    `dtype` is float32 on a CPU and float16 elsewhere if not given; the `quick` do without
+    transformers where they can (`priors.lean`). ValueError, before anything is loaded, for what is
+    missing, foreign, pickled or cut off.
     """
     there = found(Checkpoint.parse(named))
     kept = dtype or (torch.float32 if device == "cpu" else torch.float16)
-    return assembled(there, Loading(there, device, kept, report or Silent()))
+    return assembled(there, Loading(there, device, kept, report or Silent(), quick))
 
 
 def assembled(there: Found, loading: Loading) -> Denoiser:
     """The prior of a checked checkpoint. ValueError for overlays that its kind does not take."""
     base = there.base
     match base.kind:
+        case "StableDiffusionPipeline" if there.guides:
+            return _guided(there, loading)
         case "StableDiffusionPipeline" if there.over("motion"):
             return _animate_diff(there, there.over("motion")[0].part("model"), loading)
         case "AnimateDiffPipeline":
@@ -94,6 +99,30 @@ def _stable(there: Found, loading: Loading) -> Denoiser:
     vae = Autoencoder(loading.model(there.part("vae")))
     nets = tuple(Control(kind, loading.model(part)) for kind, part in controls)
     return StableDiffusion(_unet(there, loading), vae, text, schedule(base), nets)
+
+
+def _guided(there: Found, loading: Loading) -> Denoiser:
+    from incarnate.priors.guided import CHANNELS, GuidedDiffusion, Guider, Networks
+
+    there.takes("normal", "pose", "projection", "motion", "unet", "vae", "lora")
+    nets = [over for _, over in there.overlays if over.kind == "ControlNetModel"]
+    if nets:
+        raise ValueError(
+            f"{nets[0].path} is a ControlNet beside a guider; lay either over {there.base.path}"
+        )
+    _check_fit(there)
+    motion = there.over("motion")
+    networks = Networks(
+        _unet(there, loading),
+        Autoencoder(loading.model(there.part("vae"))),
+        tuple(
+            Guider(kind, loading.model(over.part("model")))
+            for kind in CHANNELS
+            for over in there.over(kind)
+        ),
+        loading.model(motion[0].part("model")) if motion else None,
+    )
+    return GuidedDiffusion(networks, clip_text(there.base, loading), schedule(there.base))
 
 
 def _animate_diff(there: Found, motion: Part, loading: Loading) -> Denoiser:

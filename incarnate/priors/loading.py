@@ -1,9 +1,10 @@
 """Models out of checked directories, one after another."""
 
 import importlib
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, final
 
 import torch
@@ -12,6 +13,7 @@ from incarnate.priors.autoencoder import frozen
 from incarnate.priors.checkpoint import Found
 from incarnate.priors.directory import Part
 from incarnate.priors.files import read_json
+from incarnate.priors.lean import LeanClip, LeanWords
 from incarnate.progress import Report
 
 
@@ -19,11 +21,20 @@ from incarnate.progress import Report
 class Loading:
     """Loads the parts of a checkpoint one after another, and tells how far it is.
 
-    On the device "meta" nothing is read but configurations and tokenizers.
+    On the device "meta" nothing is read but configurations and tokenizers. The `quick` take CLIP's
+    text encoder without transformers (`priors.lean`).
     """
 
-    def __init__(self, there: Found, device: str, dtype: torch.dtype, report: Report) -> None:
+    def __init__(
+        self,
+        there: Found,
+        device: str,
+        dtype: torch.dtype,
+        report: Report,
+        quick: bool = False,
+    ) -> None:
         self.device, self._dtype, self._report = device, dtype, report
+        self._quick = quick
         files = [part.files for part in there.kept if part.files]
         self._total, self._done = sum(f.stored for f in files), 0
         report.stage(f"loading {there.base.path.name}")
@@ -33,12 +44,20 @@ class Loading:
         told = read_json(part.folder / "config.json")
         if self.device == "meta":
             return frozen(_fitting(part, _shaped(part, told, self._dtype)))
+        if (
+            self._quick
+            and part.cls == "CLIPTextModel"
+            and part.files
+            and len(part.files.paths) == 1
+        ):
+            (weights,) = part.files.paths
+            return self._done_with(part, LeanClip(part.folder, weights, self.device, self._dtype))
         exact = bool(told.get("force_upcast")) and self._dtype == torch.float16
         dtype = torch.float32 if exact else self._dtype
         options: dict[str, Any] = {"torch_dtype": dtype}
         if part.library == "transformers":
             options = {"dtype": dtype, "trust_remote_code": False}
-        with quiet():
+        with quiet(self._quick):
             try:
                 model, info = _class(part).from_pretrained(
                     str(part.folder),
@@ -54,12 +73,17 @@ class Loading:
             names = sorted(str(name) for name in info[f"{what}_keys"])
             if names:
                 raise ValueError(_unfit(part, f"{len(names)} {what}, {names[0]} the first"))
+        return self._done_with(part, frozen(model.to(self.device)))
+
+    def _done_with(self, part: Part, model: Any) -> Any:
         self._done += part.files.stored if part.files else 0
         self._report.step(self._done, self._total)
-        return frozen(model.to(self.device))
+        return model
 
     def tokenizer(self, part: Part) -> Any:
         """A tokenizer."""
+        if self._quick and (part.folder / "tokenizer.json").exists():
+            return LeanWords(part.folder)
         with quiet():
             try:
                 return _class(part).from_pretrained(
@@ -122,22 +146,34 @@ def _class(part: Part) -> Any:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Without the libraries' own bars and remarks: what matters is raised."""
-    import diffusers.utils.logging as theirs
-    import transformers.utils.logging as others
+def quiet(quick: bool = False) -> Iterator[None]:
+    """Without the libraries' own bars and remarks: what matters is raised.
 
-    levels = theirs.get_verbosity(), others.get_verbosity()
-    bars = others.is_progress_bar_enabled()
+    With `quick`, transformers is left alone if nobody has imported it.
+    """
+    import diffusers.utils.logging as theirs
+
+    level = theirs.get_verbosity()
     theirs.set_verbosity_error()
-    others.set_verbosity_error()
-    others.disable_progress_bar()
+    silent = nullcontext() if quick and "transformers" not in sys.modules else _transformers_quiet()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), silent:
             warnings.simplefilter("ignore")
             yield
     finally:
-        theirs.set_verbosity(levels[0])
-        others.set_verbosity(levels[1])
+        theirs.set_verbosity(level)
+
+
+@contextmanager
+def _transformers_quiet() -> Iterator[None]:
+    import transformers.utils.logging as others
+
+    level, bars = others.get_verbosity(), others.is_progress_bar_enabled()
+    others.set_verbosity_error()
+    others.disable_progress_bar()
+    try:
+        yield
+    finally:
+        others.set_verbosity(level)
         if bars:
             others.enable_progress_bar()

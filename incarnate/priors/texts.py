@@ -81,6 +81,26 @@ class XlText(TextEncoder):
         return Words(context, pooled)
 
 
+@final
+class Worded(TextEncoder):
+    """Every prompt with words at its end, such as those for what a picture shows.
+
+    Of the empty prompt only the words are left, or nothing (`empty`), as the model was trained.
+    """
+
+    def __init__(self, text: TextEncoder, words: str, empty: bool = False) -> None:
+        self._text, self._words, self._empty = text, words, empty
+
+    def __call__(self, prompts: tuple[str, ...]) -> Words:
+        """The words of each prompt."""
+        return self._text(tuple(self._told(prompt) for prompt in prompts))
+
+    def _told(self, prompt: str) -> str:
+        if self._empty and not prompt:
+            return ""
+        return ", ".join(filter(None, (prompt, self._words)))
+
+
 def _tokens(
     tokenizer: "PreTrainedTokenizerBase",
     prompt: str,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from incarnate.priors.animation import Animator
 from incarnate.priors.projection import Inpainter, ProjectionBranch
-from tests.priors import tiny, tiny_motion, tiny_video
+from tests.priors import tiny, tiny_embedded, tiny_motion, tiny_video
 from tests.priors.tiny import transformers
 
 
@@ -39,6 +39,10 @@ def inpainter(folder: Path) -> str:
     return str(folder)
 
 
+def guided(folder: Path) -> str:
+    return tiny_embedded.named(tiny_embedded.written(folder))
+
+
 FAMILIES: dict[str, tuple[Callable[[Path], object], int | None]] = {
     "stable": (tiny.stable, None),
     "stable with control": (controlled, None),
@@ -51,6 +55,8 @@ FAMILIES: dict[str, tuple[Callable[[Path], object], int | None]] = {
     "wan animate": (tiny_video.wan_animate, 5),
     "reference animator": (animator, 3),
     "reference animator of pictures": (still_animator, None),
+    "guided diffusion": (guided, None),
+    "guided diffusion of clips": (guided, 3),
     "projected inpainter": (inpainter, None),
     "projected inpainter of clips": (inpainter, 3),
 }

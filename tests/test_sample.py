@@ -1,0 +1,166 @@
+"""`incarnate sample`, on a directory of a few thousand random numbers in the embedded layout."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from incarnate.body.anny import Anny
+from incarnate.cli import main
+from incarnate.motion import pose_preset
+from incarnate.priors import View
+from incarnate.priors.conditions import FRAMINGS, Framing
+from incarnate.progress import Silent
+from incarnate.sampled import FRAMES, GAP, framed, sampled, skeletons
+from incarnate.studio.people import person
+from incarnate.studio.scenes import framed as by_the_studio
+from incarnate.studio.shots import posed as posed_by_the_studio
+from incarnate.verbs import Sample
+from tests.priors import tiny_embedded
+
+TEXT = "a tall lady in a crimson shirt riding a unicorn, back view"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_embedded.written(tmp_path_factory.mktemp("sample") / "made")
+
+
+@pytest.fixture(scope="module")
+def body():
+    return Anny.load()
+
+
+def asked(folder, **more):
+    said = {"count": 1, "size": 64, "steps": 1, "output": Path("x.png"), "priors": folder}
+    return Sample(TEXT, **(said | more))
+
+
+def made(folder, **more):
+    return sampled(asked(folder, **more), Silent(), quick=True)
+
+
+def test_the_command_writes_a_grid_and_says_what_it_understood(folder, tmp_path, capsys):
+    out = tmp_path / "grid.png"
+    said = ["sample", TEXT, "--priors", str(folder), "--size", "64", "--steps", "1", "-q"]
+    assert main([*said, "--count", "3", "--domain", "depth", "-o", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "understood  a tall woman, in a red shirt, full body, back view, depth" in told
+    assert "replaced    lady -> woman, crimson -> red" in told
+    assert "ignored     riding, unicorn" in told
+    assert "seed 0, 1 steps, guidance 4; first after" in told and "MB of memory" in told
+    assert told.endswith(f"{out}\n")
+    grid = np.asarray(Image.open(out))
+    assert grid.shape == (2 * 64 + 3 * GAP, 2 * 64 + 3 * GAP, 3)
+    assert (grid[-64:, -64:] == 255).all() and grid[GAP : GAP + 64, -66:-GAP].std() > 0
+
+
+def test_a_picture_follows_its_seed_and_not_how_many_there_are(folder):
+    two = made(folder, count=2).pictures
+    assert not torch.allclose(two[0], two[1], atol=1e-3)
+    torch.testing.assert_close(made(folder).pictures[0], two[0])
+    assert not torch.allclose(made(folder, seed=1).pictures[0], two[0], atol=1e-3)
+
+
+def test_domain_pose_and_photo_have_their_say(folder, tmp_path):
+    plain = made(folder).pictures
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 60, 3), np.uint8)).save(photo)
+    others = [
+        made(folder, domain="normal"),
+        made(folder, pose=("arms-up",)),
+        made(folder, pose=("stand",)),
+        made(folder, reference=photo),
+    ]
+    seen = [plain, *(other.pictures for other in others)]
+    for i, first in enumerate(seen):
+        for second in seen[:i]:
+            assert not torch.allclose(first, second, atol=1e-4)
+
+
+def test_the_domain_is_the_texts_if_none_is_given(folder):
+    one = asked(folder)
+    said = Sample(**{**vars(one), "text": "a man, depth map"})
+    read = sampled(said, Silent(), quick=True)
+    assert read.shows == "depth"
+    assert sampled(Sample(**{**vars(said), "domain": "rgb"}), Silent(), quick=True).shows == "rgb"
+
+
+def test_clips_are_films_or_rows(folder, tmp_path):
+    film = tmp_path / "clip.mp4"
+    said = ["sample", "a man", "--priors", str(folder), "--size", "64", "--steps", "1", "-q"]
+    said += ["--clip", "--count", "2", "--pose", "stand", "waving"]
+    assert main([*said, "-o", str(film)]) == 0
+    assert film.stat().st_size > 0
+    rows = made(folder, clip=True, count=2, pose=("waving",))
+    assert rows.pictures.shape == (2, FRAMES, 64, 64, 3)
+    assert rows.sheet().shape == (2 * 66 + GAP, FRAMES * 66 + GAP, 3)
+    assert len(rows.frames()) == FRAMES and rows.frames()[0].shape == (64, 128, 3)
+    assert not torch.allclose(rows.pictures[0, 0], rows.pictures[0, -1], atol=1e-3)
+
+
+def skeleton(body, azimuth, framing: Framing = "full", pose="stand"):
+    motion = pose_preset(pose)
+    view = View((azimuth,), (framing,))
+    return skeletons(body, body.default_betas(), motion, view, 128)[0].numpy()
+
+
+def test_skeletons_stand_in_the_picture_and_turn_with_the_view(body):
+    front, back = skeleton(body, 0.0), skeleton(body, math.pi)
+    rows = np.flatnonzero(front.any((1, 2)))
+    assert rows[0] > 3 and rows[-1] < 124 and np.ptp(rows) > 80
+    # The person's left limbs are the brighter colours' side: they change sides from behind.
+    turned = np.abs(front - back[:, ::-1]).mean()
+    assert turned < np.abs(front - back).mean()
+    raised = skeleton(body, 0.0, pose="arms-up")
+    assert np.abs(front - raised).mean() > 0.005
+    head = np.flatnonzero(skeleton(body, 0.0, "head").any((1, 2)))
+    assert head[-1] == 127 and head[0] > 10  # The neck and the trunk run out of the picture.
+
+
+def test_people_are_framed_as_in_the_studio():
+    posed = next(posed_by_the_studio(person(1), pose_preset("waving")))
+    box, places = torch.from_numpy(posed.box), torch.from_numpy(posed.joints)
+    scale = posed.person.figure.scale
+    for framing in FRAMINGS:
+        theirs = by_the_studio(posed, framing, 0.7, 0.05, 64, 0.45)
+        ours = framed(box, places, scale, View((0.7,), (framing,)), 64)
+        torch.testing.assert_close(
+            ours.world_to_camera, theirs.world_to_camera, rtol=1e-4, atol=1e-4
+        )
+        torch.testing.assert_close(ours.intrinsics, theirs.intrinsics)
+
+
+def test_a_file_gives_its_frames(folder, tmp_path):
+    file = tmp_path / "still.npz"
+    poses = np.zeros((10, 165), np.float32)
+    poses[:, 0] = np.linspace(0, 0.5, 10)
+    np.savez(file, poses=poses, trans=np.zeros((10, 3)), mocap_frame_rate=10.0)
+    two = made(folder, pose=(str(file),), count=2)
+    assert len(two.pictures) == 2
+
+
+@pytest.mark.parametrize(
+    "more, match",
+    [
+        (["-o", "x.txt"], "pictures are .png, .jpg, .jpeg"),
+        (["-o", "x.mp4"], "x.mp4 is a film; give --clip"),
+        (["--count", "0"], "--count is 0; give 1 to 64"),
+        (["--steps", "5000"], "--steps is 5000; give 1 to 1000"),
+        (["--guidance-scale", "-1"], "--guidance-scale is -1.0"),
+        (["--pose", "arms-upp"], "no pose is called 'arms-upp'; the nearest is 'arms-up'"),
+        (["--pose", "walk.bvh"], "there is no motion walk.bvh"),
+        (["--priors", "/nowhere"], "there is no directory /nowhere"),
+        (["--reference", "/nowhere.png"], "/nowhere.png does not exist"),
+    ],
+)
+def test_bad_input_is_one_line(folder, tmp_path, monkeypatch, capsys, more, match):
+    monkeypatch.chdir(tmp_path)
+    said = ["sample", "a man", "-q", "-o", "x.png"]
+    said += [] if "--priors" in more else ["--priors", str(folder)]
+    assert main([*said, *more]) == 2
+    err = capsys.readouterr().err
+    assert match in err and err.count("\n") == 1
