@@ -143,7 +143,7 @@ def _train(verb: Train) -> None:
 def _sample(verb: Sample) -> None:
     from incarnate.io.pictures import picture_format, write_picture
     from incarnate.io.runs import check_output
-    from incarnate.priors.lean import short_way
+    from incarnate.priors.lean import keep_memory, short_way
     from incarnate.sampled import FPS, checked, sampled
 
     film = verb.output.suffix.lower() in FILMS
@@ -156,6 +156,7 @@ def _sample(verb: Sample) -> None:
     with reporter(verb.quiet) as report:
         report.stage("getting ready")
         short_way()
+        keep_memory()
         made = sampled(verb, report, quick=True, clock=_running)
     sys.stdout.write(made.text())
     if film:

@@ -30,6 +30,7 @@ from torch.nn.functional import avg_pool2d
 from incarnate import distributed
 from incarnate.priors.autoencoder import Autoencoder
 from incarnate.priors.branches import Branches, References
+from incarnate.priors.lean import keep_memory
 from incarnate.priors.train.objective import weighted
 from incarnate.priors.unet import predicted, reference_states
 from incarnate.studio.lessons import CLIP_FRAMES, SHOTS_A_LESSON, STANCES
@@ -60,6 +61,7 @@ def _main() -> None:
     parser.add_argument("--export", type=Path)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
+    keep_memory()
     chosen.run.mkdir(parents=True, exist_ok=True)
     lessons = unpacked(chosen.shards, chosen.run / "data", 2)
     parts = Parts.at(chosen.run, lessons, chosen.begin)

@@ -82,3 +82,22 @@ def test_a_prior_loaded_the_short_way_is_the_same(folder, tmp_path):
     with torch.no_grad():
         wanted = load(str(folder)).predict(torch.ones(1, 4, 8, 8), torch.tensor([500.0]), said)
     torch.testing.assert_close(torch.load(out, weights_only=True), wanted)
+
+
+def test_freed_memory_stays_with_the_process() -> None:
+    program = (
+        "import resource, sys, torch\n"
+        "from incarnate.priors.lean import keep_memory\n"
+        "assert not sys.argv[1:] or keep_memory()\n"
+        "for _ in range(20): torch.ones(2**23)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)\n"
+    )
+
+    def faults(*given: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *given], check=True, capture_output=True, text=True
+        )
+        return int(done.stdout)
+
+    # Of 32 MB twenty times, 8,192 pages of 4 KiB each.
+    assert faults("keep") < faults() - 10 * 8192
