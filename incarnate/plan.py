@@ -269,7 +269,7 @@ def _cast(
     need: Need, there: "Found", where: str, on: "tuple[str, torch.dtype]", gflops: float
 ) -> Cast:
     from incarnate.priors.cost import cost, shaped
-    from incarnate.priors.guided import wants
+    from incarnate.priors.guiders import wants
 
     device, dtype = on
     prior = shaped(there, dtype)

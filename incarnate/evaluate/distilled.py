@@ -42,9 +42,9 @@ class Stage:
     size: int = 64
     """Pixels a side of what the prior sees."""
     high: float = 0.98
-    """The noise level at the stage's begin, as a share; it falls evenly"""
+    """The share of noise at the stage's begin."""
     low: float = 0.3
-    """to this one."""
+    """That at its end; it falls evenly."""
     at_once: int = 4
     """Cameras an iteration."""
     repainted: int = 4

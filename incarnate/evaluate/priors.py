@@ -99,7 +99,7 @@ class Trained:
         path = folder / "training.json"
         told = json.loads(path.read_text()) if path.exists() else {}
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        losses = {stage: float(kept["loss"]) for stage, kept in told.items()}
+        losses = {stage: float(kept["loss"]) for stage, kept in told.items() if "loss" in kept}
         return Trained(
             {stage: int(kept["samples"]) for stage, kept in told.items()},
             {stage: loss for stage, loss in losses.items() if math.isfinite(loss)},

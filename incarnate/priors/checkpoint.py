@@ -86,7 +86,7 @@ class Found:
 
     @property
     def guides(self) -> tuple[tuple[OverlayKind, Directory], ...]:
-        """The overlays that are guiders (`priors.guided`)."""
+        """The overlays that are guiders (`priors.guiders`)."""
         return tuple(pair for pair in self.overlays if pair[1].kind == "PoseGuider")
 
     def takes(self, *kinds: OverlayKind) -> None:

@@ -18,7 +18,7 @@ from incarnate.roles import Role, check_role
 from incarnate.weights import ASSETS, TABLE
 
 if TYPE_CHECKING:
-    from incarnate.priors.guided import GuidedDiffusion
+    from incarnate.priors.guiders import GuidedDiffusion
 
 FOLDER = ASSETS / "priors/embedded"
 WORDS: dict[Shows, str] = {
@@ -89,7 +89,7 @@ def opened(
 
 @cache
 def _opened(folder: Path, device: str, quick: bool) -> "GuidedDiffusion":
-    from incarnate.priors.guided import GuidedDiffusion
+    from incarnate.priors.guiders import GuidedDiffusion
     from incarnate.priors.hub import load
 
     prior = load(layout(folder), device, quick=quick)
@@ -123,7 +123,7 @@ def told(folder: Path | None = None) -> str | None:
 
 def _played(role: Role, where: str, device: str) -> Denoiser:
     """The user's weights in a role."""
-    from incarnate.priors.guided import wants
+    from incarnate.priors.guiders import wants
     from incarnate.priors.hub import load
 
     prior = load(where, device)
@@ -137,7 +137,7 @@ def showing(prior: Denoiser, shows: Shows) -> Denoiser:
     An empty prompt stays empty: that is what such weights were taught as unconditional.
     """
     from incarnate.priors.clips import AnimateDiff
-    from incarnate.priors.guided import GuidedDiffusion
+    from incarnate.priors.guiders import GuidedDiffusion
     from incarnate.priors.stable import StableDiffusion
     from incarnate.priors.texts import Worded
     from incarnate.priors.train.shots import DOMAINS

@@ -102,7 +102,7 @@ def _stable(there: Found, loading: Loading) -> Denoiser:
 
 
 def _guided(there: Found, loading: Loading) -> Denoiser:
-    from incarnate.priors.guided import CHANNELS, GuidedDiffusion, Guider, Networks
+    from incarnate.priors.guiders import CHANNELS, GuidedDiffusion, Guider, Networks
 
     there.takes("normal", "pose", "projection", "motion", "unet", "vae", "lora")
     nets = [over for _, over in there.overlays if over.kind == "ControlNetModel"]

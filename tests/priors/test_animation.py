@@ -114,8 +114,12 @@ def test_a_saved_animator_is_a_directory_of_safetensors_and_predicts_the_same(tm
     told = Condition(pose=poses(), reference=PHOTO)
     with torch.no_grad():
         ours = prior(animator).predict(clip(), T, told)
-        again = prior(loaded(folder, animator)).predict(clip(), T, told)
-    assert torch.equal(again, ours)
+        back = loaded(folder, animator)
+        again = prior(back).predict(clip(), T, told)
+    kept = animator.unet.state_dict()
+    assert all(torch.equal(x, kept[name]) for name, x in back.unet.state_dict().items())
+    # Weights that lie elsewhere in memory may be multiplied in another order.
+    torch.testing.assert_close(again, ours, atol=1e-6, rtol=1e-5)
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     assert [f for f in files if not f.endswith(".json")] == [
         "image_encoder/model.safetensors",

@@ -5,7 +5,7 @@ import torch
 
 from incarnate.priors import Condition, Normal, Pose, Projection, Reference, Text, sample
 from incarnate.priors.embedded import WORDS, Priors, layout, opened, showing, told
-from incarnate.priors.guided import GuidedDiffusion
+from incarnate.priors.guiders import GuidedDiffusion
 from incarnate.priors.hub import load
 from incarnate.priors.stable import StableDiffusion
 from incarnate.recipe import Shows

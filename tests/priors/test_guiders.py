@@ -5,7 +5,7 @@ import torch
 
 from incarnate.priors import Condition, Normal, Pose, Projection, Reference, Text
 from incarnate.priors.branches import Branches, References
-from incarnate.priors.guided import GuidedDiffusion, Guider, Networks
+from incarnate.priors.guiders import GuidedDiffusion, Guider, Networks
 from incarnate.priors.hub import load
 from incarnate.priors.stable import StableDiffusion
 from incarnate.priors.texts import Worded
