@@ -55,6 +55,7 @@ priors: $(STAMP)
 	$(BIN)/incarnate studio $(PRIORS)/shards --lessons 2400 --size 128 --seed 8 --workers $(or $(filter-out 0,$(WORKERS)),1)
 	OMP_NUM_THREADS=1 $(BIN)/torchrun --nproc-per-node 2 scripts/train_priors.py $(PRIORS)/shards $(PRIORS)/run
 	$(BIN)/python scripts/train_priors.py $(PRIORS)/shards $(PRIORS)/run --export incarnate/assets/priors/embedded
+	$(BIN)/python scripts/seal.py
 	$(BIN)/incarnate evaluate priors -o $(PRIORS)/report --data $(PRIORS)/shards
 
 clean:

@@ -5,10 +5,16 @@ Pixels: the centre of the first pixel is (0.5, 0.5). The world is y up, metres.
 """
 
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from incarnate.recipe import Framing
+
+TRUNK = 0.549
+"""Metres from the average adult's pelvis to their neck."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +59,46 @@ class Camera:
         intrinsics = self.intrinsics.clone()
         intrinsics[:2, 2] -= intrinsics.new_tensor([left, top])
         return replace(self, intrinsics=intrinsics, width=width, height=height)
+
+
+@dataclass(frozen=True, eq=False)
+class Stance:
+    """What a camera must know of a person to frame them."""
+
+    box: Float[Tensor, "2 3"]
+    """Least and greatest coordinates."""
+    pelvis: Float[Tensor, "3"]
+    head: Float[Tensor, "3"]
+    """SMPL-X's joint."""
+    trunk: float
+    """Metres from pelvis to neck, standing."""
+
+    @staticmethod
+    def of(vertices: Float[Tensor, "v 3"], places: Float[Tensor, "55 3"], trunk: float) -> "Stance":
+        """Of a posed body and where SMPL-X's joints are in it."""
+        box = torch.stack([vertices.amin(0), vertices.amax(0)])
+        return Stance(box, places[0], places[15], trunk)
+
+    def camera(
+        self, framing: Framing, azimuth: float, elevation: float, size: int, fov: float = 0.42
+    ) -> Camera:
+        """A square camera on the person, as the studio frames people; angles as of `orbit`."""
+        (low, high), scale = self.box, self.trunk / TRUNK
+        up = low.new_tensor([0.0, scale, 0.0])
+        match framing:
+            case "full":
+                middle, reach = (low + high) / 2, float((high - low).max()) * 1.1
+            case "upper":
+                middle = 0.45 * self.pelvis + 0.55 * self.head + 0.06 * up
+                reach = 0.95 * scale
+            case "lower":
+                feet = torch.stack([self.pelvis[0], low[1], self.pelvis[2]])
+                middle, reach = (self.pelvis + feet) / 2, 1.25 * float((self.pelvis - feet).norm())
+            case "head":
+                middle, reach = self.head + 0.035 * up, 0.44 * scale
+            case _:
+                assert_never(framing)
+        return orbit(middle, reach, azimuth, elevation, size, size, fov)
 
 
 def look_at(

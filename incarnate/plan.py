@@ -2,8 +2,8 @@
 
 A method needs diffusion models in roles. The user names weights for a role, and the plan says what
 they are, whether they can play it, and what they cost here; of a role without weights it says what
-stands in. Counts of predictions are those of the papers' own schedules,
-or, where a paper is silent (Portrait Diffusion's rounds and views), our reading of it.
+stands in. Counts of predictions are those of the papers' own schedules or, where a paper is silent
+(Portrait Diffusion's rounds and views), our reading of it.
 """
 
 import json

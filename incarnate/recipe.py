@@ -1,4 +1,7 @@
-"""What a training depends on (`incarnate.priors.train`), apart from torch: --help is quick."""
+"""What a training depends on (`incarnate.priors.train`), apart from torch: --help is quick.
+
+And what pictures show of a person, for whoever must not know of trainings.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +11,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 Task = Literal["text-to-normal", "text-to-depth", "text-to-rgb", "normal-aligned", "pose-guider"]
 Shows = Literal["normal", "depth", "rgb"]
+Framing = Literal["full", "upper", "lower", "head"]
 Switch = FlagCreatePairsOff[bool]
 
 

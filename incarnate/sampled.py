@@ -25,7 +25,6 @@ from incarnate.recipe import Shows
 
 if TYPE_CHECKING:
     from incarnate.body.anny import Anny
-    from incarnate.cameras import Camera
     from incarnate.motion import Motion
     from incarnate.verbs import Sample
 
@@ -239,6 +238,7 @@ def skeletons(
     """The skeleton of a person in each frame; `together`: all through one camera."""
     from incarnate.body import retarget
     from incarnate.body.skinning import skin
+    from incarnate.cameras import Stance
     from incarnate.motion import SMPLX_JOINTS
     from incarnate.priors.skeleton import drawn
 
@@ -248,46 +248,13 @@ def skeletons(
     own = retarget.pose_for(body, motion, joints)
     bones = body.bones(joints.expand(count, -1, -1), own.pose, own.transl)
     skinned = skin(rest.expand(count, -1, -1), body.skin_weights, body.skin_joints, bones)
-    placed = (bones[:, :, :3, :3] * joints[:, None]).sum(-1) + bones[:, :, :3, 3]
-    places = torch.full((count, len(SMPLX_JOINTS), 3), torch.nan)
-    for name, j in body.smplx_joints.items():
-        places[:, SMPLX_JOINTS.index(name)] = placed[:, j]
-    trunk = joints[body.smplx_joints["neck"], 1] - joints[body.smplx_joints["pelvis"], 1]
-    boxes = torch.stack([skinned.amin(1), skinned.amax(1)], 1)
-    extents = (boxes[:, 1] - boxes[:, 0]).amax(-1)
+    places = retarget.smplx_places(body, joints, bones)
+    trunk = float(joints[body.smplx_joints["neck"], 1] - joints[body.smplx_joints["pelvis"], 1])
+    widest = int((skinned.amax(1) - skinned.amin(1)).amax(-1).argmax())
     pictures = []
     for k in range(count):
-        at = int(extents.argmax()) if together else k
-        camera = framed(boxes[at], places[at], float(trunk) / 0.549, view, size)
+        at = widest if together else k
+        stance = Stance.of(skinned[at], places[at], trunk)
+        camera = stance.camera(view.framings[0], view.azimuths[0], ELEVATION, size, FOV)
         pictures.append(drawn(camera.project(places[k]).numpy(), SMPLX_JOINTS, size, size))
     return torch.from_numpy(np.stack(pictures))
-
-
-def framed(
-    box: Float[Tensor, "2 3"],
-    places: Float[Tensor, "55 3"],
-    scale: float,
-    view: View,
-    size: int,
-    elevation: float = ELEVATION,
-    fov: float = FOV,
-) -> "Camera":
-    """A camera on a person, by the least and greatest coordinates and SMPL-X's joints.
-
-    `scale` is the length of the trunk over the average adult's. As `studio.scenes.framed` has it.
-    """
-    from incarnate.cameras import orbit
-
-    (low, high), pelvis, head = box, places[0], places[15]
-    up = torch.tensor([0.0, 1.0, 0.0])
-    match view.framings[0]:
-        case "full":
-            middle, reach = (low + high) / 2, float((high - low).max()) * 1.1
-        case "upper":
-            middle, reach = 0.45 * pelvis + 0.55 * head + 0.06 * scale * up, 0.95 * scale
-        case "lower":
-            feet = torch.stack([pelvis[0], low[1], pelvis[2]])
-            middle, reach = (pelvis + feet) / 2, 1.25 * float((pelvis - feet).norm())
-        case _:
-            middle, reach = head + 0.035 * scale * up, 0.44 * scale
-    return orbit(middle, reach, view.azimuths[0], elevation, size, size, fov)

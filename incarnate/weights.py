@@ -167,7 +167,11 @@ def path(name: str) -> Path:
 def verify(name: str) -> bool:
     """Whether the file is there and is, byte for byte, the one in the table."""
     try:
-        content = path(name).read_bytes()
+        return digest(name) == weights(name).sha256
     except OSError:
         return False
-    return hashlib.sha256(content).hexdigest() == weights(name).sha256
+
+
+def digest(name: str) -> str:
+    """The sha256 of the file as it is."""
+    return hashlib.sha256(path(name).read_bytes()).hexdigest()

@@ -75,6 +75,10 @@ class Lessons:
 
     def prompt(self, index: int, domain: Domain, rng: np.random.Generator | None = None) -> str:
         """Caption, view and domain; with words changed and left out by chance if `rng` is given."""
+        return self.worded(self.parts(index, rng), domain, rng)
+
+    def parts(self, index: int, rng: np.random.Generator | None = None) -> list[str]:
+        """Of the caption and the view; some of them if `rng` is given."""
         told = self.told[index]
         caption = [
             part.strip()
@@ -82,10 +86,12 @@ class Lessons:
             if not part.endswith((" view", " body", "head and shoulders"))
         ]
         view = View((told["azimuth"],), (told["framing"],)).words()[0].split(", ")
-        parts = [*caption, *view]
-        if rng is not None:
-            parts = [part for part in parts if rng.random() >= 0.12]
-            parts = [varied(", ".join(parts), rng)] if parts else []
+        return [part for part in (*caption, *view) if rng is None or rng.random() >= 0.12]
+
+    def worded(self, parts: list[str], domain: Domain, rng: np.random.Generator | None) -> str:
+        """The prompt that says this; with synonyms if `rng` is given."""
+        if rng is not None and parts:
+            parts = [varied(", ".join(parts), rng, 0.15)]
         return ", ".join([*parts, DOMAINS[domain]])
 
     def projected(self, index: int, size: int) -> tuple[NDArray, NDArray]:

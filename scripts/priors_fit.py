@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from incarnate import distributed
 from incarnate.priors.train.objective import Average
 
-Stage = Literal["vae", "latents", "base", "fine", "motion"]
+Stage = Literal["vae", "latents", "text", "base", "fine", "motion"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 BETAS, WEIGHT_DECAY, LARGEST_STEP = (0.9, 0.99), 0.01, 1.0
 WARMUP, LEAST = 100, 0.02  # Steps of a rising rate; the share of the rate that is left at the end.
@@ -75,7 +75,7 @@ class _Fit:
         self.modules, self.run, self.seen = modules, run, 0
         self.learnt = dict(modules.requires_grad_(True).named_parameters())
         self.optimizer = torch.optim.AdamW(
-            self.learnt.values(), lr=run.lr, betas=BETAS, weight_decay=WEIGHT_DECAY
+            self.learnt.values(), lr=run.lr, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True
         )
         self.average = Average(self.learnt, ema)
         if run.state.exists():

@@ -15,7 +15,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.unets.unet_motion_model import MotionAdapter
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from priors_data import DOMAINS, Lessons
 from priors_fit import STAGES, Stage
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -108,19 +108,23 @@ class Parts:
         match stage:
             case "vae" | "latents":
                 return nn.ModuleDict({"vae": self.vae})
+            case "text":
+                return nn.ModuleDict({"text": self.text})
             case "base" | "fine":
-                return nn.ModuleDict(
-                    {"unet": self.unet, "text": self.text, "guiders": self.guiders}
-                )
+                return nn.ModuleDict({"unet": self.unet, "guiders": self.guiders})
             case "motion":
                 return nn.ModuleDict({"motion": self.motion})
 
     def words(self, prompts: list[str]) -> Float[Tensor, "b n c"]:
         """What the UNet reads."""
+        return self.read(prompts)[1]
+
+    def read(self, prompts: list[str]) -> tuple[Int[Tensor, "b n"], Float[Tensor, "b n c"]]:
+        """Tokens, and what the text encoder makes of them."""
         told = self.tokenizer(
             prompts, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
         )
-        return self.text(told.input_ids).last_hidden_state
+        return told.input_ids, self.text(told.input_ids).last_hidden_state
 
     def export(self, folder: Path) -> None:
         """A diffusers directory, float16; its card (README.md) stays."""

@@ -5,7 +5,8 @@ was stopped (Ctrl-C or a kill), from RUN/STAGE.pt:
 
     vae      pictures of all domains, 64 x 64: crops and whole
     latents  every picture's latents, once
-    base     UNet, text encoder and the guiders (pose, normal, projection) together, at 64 x 64;
+    text     the text encoder alone, on captions and what they say; frozen from then on
+    base     UNet and the guiders (pose, normal, projection) together, at 64 x 64;
              pictures of the same person as references, read by the same UNet
     fine     the same at 128 x 128, with some of 64
     motion   motion modules, everything else frozen, clips of 8 frames
@@ -23,7 +24,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from priors_data import DOMAINS, Domain, Lessons, clip, still, unpacked
 from priors_fit import STAGES, Run, fitted
-from priors_nets import CHANNELS, GUIDERS, WIDTHS, Parts
+from priors_nets import CHANNELS, GUIDERS, TEXT_WIDTH, WIDTHS, Parts
+from priors_text import Facts, spoken
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -35,7 +37,7 @@ from incarnate.priors.train.objective import weighted
 from incarnate.priors.unet import predicted, reference_states
 from incarnate.studio.lessons import CLIP_FRAMES, SHOTS_A_LESSON, STANCES
 
-SHARES: dict[Domain, float] = {"rgb": 0.4, "normal": 0.4, "depth": 0.2}
+SHARES: dict[Domain, float] = {"rgb": 0.45, "normal": 0.375, "depth": 0.175}
 """How often each is learnt."""
 GAMMA, KL = 5.0, 1e-4
 COARSE, FINE = 1500, 400  # People of whom there are latents at 64 and at 128 pixels.
@@ -68,6 +70,7 @@ def _main() -> None:
     plan = {
         "vae": (train_vae, 120_000, 2e-3),
         "latents": (encode_all, 0, 0.0),
+        "text": (train_text, 200_000, 2e-3),
         "base": (train_base, 300_000, 1e-3),
         "fine": (train_base, 60_000, 4e-4),
         "motion": (train_motion, 12_000, 1e-3),
@@ -205,6 +208,18 @@ class Latents:
         )
 
 
+def train_text(parts: Parts, lessons: Lessons, run: Run) -> None:
+    """Every fact of a caption from what follows it."""
+    modules = parts.modules(run.stage)
+    modules["facts"] = reader = Facts(lessons, TEXT_WIDTH)
+
+    def loss(rng: np.random.Generator, batch: int, step: int) -> Tensor:
+        told = [spoken(lessons, rng, _chosen(rng)) for _ in range(batch)]
+        return reader.loss(parts, [prompt for prompt, _ in told], [said for _, said in told])
+
+    fitted(modules, run, loss, 0.99, falls=0.5)
+
+
 def guides(
     parts: Parts, pictures: dict[str, list[tuple[int, NDArray]]], rows: int, side: int
 ) -> Tensor:
@@ -221,6 +236,7 @@ def guides(
 def train_base(parts: Parts, lessons: Lessons, run: Run) -> None:
     """v of all domains, with every guide now and then, and references."""
     latents = Latents(run.folder)
+    parts.text.requires_grad_(False)
     plain = {domain: [DOMAINS[domain]] for domain in DOMAINS}
 
     def row(rng: np.random.Generator, size: int, people: int, reads: bool) -> dict[str, Any]:
@@ -234,12 +250,12 @@ def train_base(parts: Parts, lessons: Lessons, run: Run) -> None:
         told: dict[str, Any] = {"index": index, "domain": domain}
         unsaid = rng.random() < 0.12
         told["prompt"] = DOMAINS[domain] if unsaid else lessons.prompt(index, domain, rng)
-        if rng.random() < 0.55:
+        if rng.random() < 0.4:
             told["pose"] = lessons.skeleton(index, size)
         if domain == "rgb":
-            if rng.random() < 0.3:
+            if rng.random() < 0.25:
                 told["normal"] = lessons.picture(index, "normal", size)
-            if rng.random() < 0.3:
+            if rng.random() < 0.25:
                 told["projection"] = _known(lessons, index, size, rng)
         if reads and rng.random() < 0.8:
             person = index // SHOTS_A_LESSON

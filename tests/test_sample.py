@@ -12,12 +12,9 @@ from incarnate.body.anny import Anny
 from incarnate.cli import main
 from incarnate.motion import pose_preset
 from incarnate.priors import View
-from incarnate.priors.conditions import FRAMINGS, Framing
 from incarnate.progress import Silent
-from incarnate.sampled import FRAMES, GAP, framed, sampled, skeletons
-from incarnate.studio.people import person
-from incarnate.studio.scenes import framed as by_the_studio
-from incarnate.studio.shots import posed as posed_by_the_studio
+from incarnate.recipe import Framing
+from incarnate.sampled import FRAMES, GAP, sampled, skeletons
 from incarnate.verbs import Sample
 from tests.priors import tiny_embedded
 
@@ -119,19 +116,6 @@ def test_skeletons_stand_in_the_picture_and_turn_with_the_view(body):
     assert np.abs(front - raised).mean() > 0.005
     head = np.flatnonzero(skeleton(body, 0.0, "head").any((1, 2)))
     assert head[-1] == 127 and head[0] > 10  # The neck and the trunk run out of the picture.
-
-
-def test_people_are_framed_as_in_the_studio():
-    posed = next(posed_by_the_studio(person(1), pose_preset("waving")))
-    box, places = torch.from_numpy(posed.box), torch.from_numpy(posed.joints)
-    scale = posed.person.figure.scale
-    for framing in FRAMINGS:
-        theirs = by_the_studio(posed, framing, 0.7, 0.05, 64, 0.45)
-        ours = framed(box, places, scale, View((0.7,), (framing,)), 64)
-        torch.testing.assert_close(
-            ours.world_to_camera, theirs.world_to_camera, rtol=1e-4, atol=1e-4
-        )
-        torch.testing.assert_close(ours.intrinsics, theirs.intrinsics)
 
 
 def test_a_file_gives_its_frames(folder, tmp_path):

@@ -80,6 +80,17 @@ def pose_for(body: Body, motion: Motion, joints: Float[Tensor, "j 3"] | None = N
     return Posed(pose, body.arkit(motion.expression), transl)
 
 
+def smplx_places(
+    body: Body, joints: Float[Tensor, "j 3"], bones: Float[Tensor, "*f j 4 4"]
+) -> Float[Tensor, "*f 55 3"]:
+    """Where bones take SMPL-X's joints, from the body's own at rest; nan for those it has not."""
+    moved = (bones[..., :3, :3] @ joints[..., None])[..., 0] + bones[..., :3, 3]
+    places = moved.new_full((*moved.shape[:-2], len(INDEX), 3), torch.nan)
+    for name, j in body.smplx_joints.items():
+        places[..., INDEX[name], :] = moved[..., j, :]
+    return places
+
+
 def motion_from(
     body: Body,
     posed: Posed,

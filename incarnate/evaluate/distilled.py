@@ -147,7 +147,7 @@ def oracle(settings: Settings, pose: str = "rest") -> KnownPictures:
 
 def start(target: Known, spacing: float) -> SignedField:
     """An ellipsoid as tall as the body, in the middle of its frame."""
-    low, high = target.box
+    low, high = target.stance.box
     tall = float(high[1] - low[1])
     room, radii = torch.tensor([0.12, 0.06, 0.12]), tall * torch.tensor([0.12, 0.5, 0.08])
     return ellipsoid(low - room, high + room, (low + high) / 2, radii, spacing)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from incarnate.avatar import Avatar
-from incarnate.body.retarget import pose_for
+from incarnate.body.retarget import pose_for, smplx_places
 from incarnate.cameras import Camera
 from incarnate.motion import Motion
 from incarnate.motion.skeleton import INDEX
@@ -29,13 +29,8 @@ def joints(avatar: Avatar, motion: Motion) -> Float[Tensor, "f 55 3"]:
     """SMPL-X's joints of the avatar in the world; NaN for those that the body has not."""
     body, rest = avatar.surface.body, avatar.surface.joints
     own = pose_for(body, motion, rest)
-    places = torch.full((len(motion), len(INDEX), 3), float("nan"))
-    for k in range(len(motion)):
-        bones = body.bones(rest, own.pose[k], own.transl[k])
-        moved = (bones[:, :3, :3] @ rest[..., None])[..., 0] + bones[:, :3, 3]
-        for name, j in body.smplx_joints.items():
-            places[k, INDEX[name]] = moved[j]
-    return places
+    moved = [body.bones(rest, own.pose[k], own.transl[k]) for k in range(len(motion))]
+    return smplx_places(body, rest, torch.stack(moved))
 
 
 def hand_box(

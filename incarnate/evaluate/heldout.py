@@ -16,8 +16,9 @@ from torch import Tensor
 
 from incarnate.evaluate.readers import BASIC, top_color
 from incarnate.motion import SMPLX_JOINTS
-from incarnate.priors.conditions import Framing, Projection, View
+from incarnate.priors.conditions import Projection, View
 from incarnate.priors.train.shots import Shot, depth_map, normal_map, skeleton
+from incarnate.recipe import Framing
 from incarnate.studio.lessons import CLIP_FRAMES, STANCES, lesson
 from incarnate.studio.people import person
 from incarnate.studio.scenes import Sample

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from incarnate.body import retarget
 from incarnate.body.anny import Anny
-from incarnate.cameras import Camera, orbit
+from incarnate.cameras import Camera, Stance
 from incarnate.motion import SMPLX_JOINTS, pose_preset
 from incarnate.priors import (
     Condition,
@@ -30,7 +30,6 @@ from incarnate.render import rasterize
 from incarnate.scene import Mesh
 from incarnate.scene.mesh import vertex_normals
 
-ROOM = 1.1  # Side of the picture over the body's longest: as `studio.scenes.framed` has it.
 FOV = 0.45
 ELEVATION = 0.05
 LIFTS = (-0.05, 0.12)
@@ -48,16 +47,11 @@ class Known:
     joints: Float[Tensor, "55 3"]
     """SMPL-X's; nan for those the body has not."""
 
-    @property
-    def box(self) -> Float[Tensor, "2 3"]:
-        """Least and greatest coordinates."""
-        return torch.stack([self.mesh.vertices.amin(0), self.mesh.vertices.amax(0)])
+    stance: Stance
 
     def camera(self, azimuth: float, size: int, elevation: float = ELEVATION) -> Camera:
         """A camera that frames the whole body, as the studio's do."""
-        low, high = self.box
-        reach = float((high - low).max()) * ROOM
-        return orbit((low + high) / 2, reach, azimuth, elevation, size, size, FOV)
+        return self.stance.camera("full", azimuth, elevation, size, FOV)
 
     def skeleton(self, camera: Camera) -> Float[Tensor, "h w 3"]:
         """The skeleton as the camera sees it."""
@@ -89,12 +83,11 @@ def known(pose: str = "rest") -> Known:
         rest = body.joints(body.shaped(betas))
         own = retarget.pose_for(body, pose_preset(pose))
         bones = body.bones(rest, own.pose[0], own.transl[0])
-        placed = (bones[:, :3, :3] @ rest[..., None])[..., 0] + bones[:, :3, 3]
+        joints = retarget.smplx_places(body, rest, bones)
         vertices = body.vertices(betas, own.expression[0], own.pose[0], own.transl[0])
-    joints = torch.full((len(SMPLX_JOINTS), 3), torch.nan)
-    for name, j in body.smplx_joints.items():
-        joints[SMPLX_JOINTS.index(name)] = placed[j]
-    return Known(Mesh(vertices, body.faces, vertex_normals(vertices, body.faces)), joints)
+    trunk = float(rest[body.smplx_joints["neck"], 1] - rest[body.smplx_joints["pelvis"], 1])
+    stance = Stance.of(vertices, joints, trunk)
+    return Known(Mesh(vertices, body.faces, vertex_normals(vertices, body.faces)), joints, stance)
 
 
 @final

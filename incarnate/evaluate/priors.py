@@ -34,11 +34,11 @@ from incarnate.evaluate.readback_page import (
 from incarnate.evaluate.readers import Readers
 from incarnate.evaluate.stopwatch import Stopwatch
 from incarnate.io.runs import replacing
-from incarnate.priors.conditions import Condition, Framing, Text, View
+from incarnate.priors.conditions import Condition, Text, View
 from incarnate.priors.denoiser import Denoiser
 from incarnate.priors.embedded import FOLDER, Priors
 from incarnate.progress import Report
-from incarnate.recipe import Shows
+from incarnate.recipe import Framing, Shows
 
 CAPTIONS: tuple[tuple[str, Framing, str], ...] = (
     ("a tall slim woman with long blond hair, in a red dress and black shoes, standing",

@@ -21,8 +21,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from incarnate.priors import Condition, Denoiser, Images, Latents, Levels, View
-from incarnate.priors.conditions import Framing
 from incarnate.priors.denoiser import Scale
+from incarnate.recipe import Framing
 
 
 @final

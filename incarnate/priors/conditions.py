@@ -6,13 +6,14 @@ denoised, or a single row that holds for all of them. For a clip, `*f` is its fr
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Literal, TypeVar, final
+from typing import TypeVar, final
 
 from jaxtyping import Float
 from torch import Tensor
 
+from incarnate.recipe import Framing
+
 T = TypeVar("T")
-Framing = Literal["full", "upper", "lower", "head"]
 FRAMINGS: dict[Framing, str] = {
     "full": "full body",
     "upper": "upper body",

@@ -6,6 +6,7 @@ place: a Stable Diffusion in diffusers' layout with `pose/`, `normal/` and `proj
 `PoseGuider`) and `motion/` (a `MotionAdapter`) in it; what is missing is left out.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, final
 from incarnate.priors.denoiser import Denoiser
 from incarnate.recipe import Shows
 from incarnate.roles import Role, check_role
-from incarnate.weights import ASSETS, TABLE
+from incarnate.weights import ASSETS
 
 if TYPE_CHECKING:
     from incarnate.priors.guiders import GuidedDiffusion
@@ -27,6 +28,8 @@ WORDS: dict[Shows, str] = {
     "rgb": "grey background, photo",
 }
 """What tells the embedded base what to show; alone, it is what guidance leads away from."""
+TRAINING = "training.json"
+"""How many samples each stage of training has seen."""
 BESIDE = ("pose", "normal", "projection", "motion")
 """The folders of a directory that are laid over its base."""
 _SHOWN: dict[Role, Shows] = {"text-to-normal": "normal", "text-to-depth": "depth"}
@@ -108,17 +111,24 @@ def layout(folder: Path | None = None) -> str:
 
 
 def told(folder: Path | None = None) -> str | None:
-    """The embedded priors in a few words (name, size, licence); None if they are not there."""
+    """The embedded priors in a few words (size, training, licence); None if they are not there."""
     base = folder or FOLDER
     if not (base / "model_index.json").exists():
         return None
     from incarnate.priors.directory import directory
 
-    rows = [row for row in TABLE if row.file.startswith("priors/embedded")]
-    name = rows[0].name if rows else base.name
-    licence = rows[0].licence if rows else directory(str(base)).licence
+    licence = directory(str(base)).licence
     size = sum(path.stat().st_size for path in base.rglob("*.safetensors"))
-    return f"embedded prior ({name}, {size / 1e6:.1f} MB, {licence})"
+    return f"embedded prior ({size / 1e6:.1f} MB, {licence}{_seen(base / TRAINING)})"
+
+
+def _seen(path: Path) -> str:
+    """How many samples each stage of its training saw, if the directory says so."""
+    if not path.exists():
+        return ""
+    stages = json.loads(path.read_text())
+    seen = ", ".join(f"{name} {told['samples']:,}" for name, told in stages.items())
+    return f", trained on samples: {seen}"
 
 
 def _played(role: Role, where: str, device: str) -> Denoiser:

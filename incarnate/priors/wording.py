@@ -13,7 +13,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from incarnate.priors.conditions import FRAMINGS, Framing, View
+from incarnate.priors.conditions import FRAMINGS, View
 from incarnate.priors.phrases import (
     ADJECTIVES,
     PERSONAL,
@@ -38,7 +38,7 @@ from incarnate.priors.vocabulary import (
     VOCABULARY,
     Attribute,
 )
-from incarnate.recipe import Shows
+from incarnate.recipe import Framing, Shows
 
 _FRAMED: dict[str, Framing] = {words: framing for framing, words in FRAMINGS.items()}
 _ARTICLE = re.compile(r"\b([Aa])n? (?=(\w))")
@@ -296,7 +296,8 @@ class _Draft:
         return f"{who} with {hair}" if hair else who
 
     def _hair(self) -> str:
-        shade, cut, hairdo = (self.single.get(k, "") for k in ("shade", "cut", "hairdo"))  # type: ignore[call-overload]
+        kinds: tuple[Attribute, ...] = ("shade", "cut", "hairdo")
+        shade, cut, hairdo = (self.single.get(kind, "") for kind in kinds)
         match hairdo:
             case "bald head":
                 return "a bald head"

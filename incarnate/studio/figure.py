@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from incarnate.body.anny import Anny
+from incarnate.cameras import TRUNK
 from incarnate.studio.shell import Shell, refined
 
 TORSO, LEFT_ARM, RIGHT_ARM, LEFT_LEG, RIGHT_LEG = range(5)
@@ -40,7 +41,12 @@ class Figure:
     @property
     def scale(self) -> float:
         """Length of the trunk over the average adult's."""
-        return float(self.joint("neck")[1] - self.joint("pelvis")[1]) / 0.549
+        return self.trunk / TRUNK
+
+    @property
+    def trunk(self) -> float:
+        """Metres from pelvis to neck."""
+        return float(self.joint("neck")[1] - self.joint("pelvis")[1])
 
     @property
     def floor(self) -> float:

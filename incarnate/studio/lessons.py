@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from incarnate.motion import Motion, grounded, resampled
+from incarnate.recipe import Framing
 from incarnate.studio.backgrounds import plain
 from incarnate.studio.light import Light, light
 from incarnate.studio.people import Person
 from incarnate.studio.poses import Drive, danced, jittered, mood, preset, walked
-from incarnate.studio.scenes import WORDS, Framing, Sample, framed, side_words
+from incarnate.studio.scenes import WORDS, Sample, framed, side_words
 from incarnate.studio.shots import Posed, posed, shot
 
 STANCES = 4

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,17 +10,17 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from incarnate.audio import resampled
-from incarnate.cameras import Camera, orbit
+from incarnate.cameras import Camera, Stance
 from incarnate.io.soundtrack import RATE, add_sound
 from incarnate.io.video import write_video
 from incarnate.motion import Motion
+from incarnate.recipe import Framing
 from incarnate.studio.backgrounds import Background, background
 from incarnate.studio.light import Light, light
 from incarnate.studio.people import Person, person
 from incarnate.studio.poses import Talk, drive
 from incarnate.studio.shots import SAMPLES, Posed, Shot, posed, shot
 
-Framing = Literal["full", "upper", "lower", "head"]
 FRAMINGS: tuple[Framing, ...] = ("full", "upper", "head")
 WORDS = {
     "full": "full body",
@@ -52,23 +51,9 @@ def framed(
     view: Posed, framing: Framing, azimuth: float, elevation: float, size: int, fov: float = 0.42
 ) -> Camera:
     """A square camera on a posed person."""
-    pelvis, head = view.joints[0], view.joints[15]
-    extent = view.person.figure.scale
-    match framing:
-        case "full":
-            low, high = view.box
-            middle, reach = (low + high) / 2, float((high - low).max()) * 1.1
-        case "upper":
-            middle, reach = 0.45 * pelvis + 0.55 * head, 0.95 * extent
-            middle = middle + np.array([0, 0.06 * extent, 0])
-        case "lower":
-            feet = np.array([pelvis[0], view.floor, pelvis[2]])
-            middle = (pelvis + feet) / 2
-            reach = 1.25 * float(np.linalg.norm(pelvis - feet))
-        case _:
-            middle, reach = head + np.array([0, 0.035 * extent, 0]), 0.44 * extent
-    target = torch.tensor(middle, dtype=torch.float32)
-    return orbit(target, reach, azimuth, elevation, size, size, fov)
+    box, pelvis, head = map(torch.from_numpy, (view.box, view.joints[0], view.joints[15]))
+    stance = Stance(box.float(), pelvis, head, view.person.figure.trunk)
+    return stance.camera(framing, azimuth, elevation, size, fov)
 
 
 def samples(

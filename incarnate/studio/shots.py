@@ -106,15 +106,12 @@ def _posed(
 ) -> Posed:
     face, bones, marks = moved
     body = person.figure.body
-    joints = torch.from_numpy(person.figure.joints)
     whole = person.whole
     rest = whole.rest.copy()
     rest[: len(person.body_vertices)] = face.numpy()[person.body_vertices]
     vertices, normals = carried(whole, rest, bones[:, :3].numpy())
-    placed = ((bones[:, :3, :3] * joints[:, None]).sum(-1) + bones[:, :3, 3]).numpy()
-    places = np.full((55, 3), np.nan, np.float32)
-    for name, j in body.smplx_joints.items():
-        places[retarget.INDEX[name]] = placed[j]
+    joints = torch.from_numpy(person.figure.joints)
+    places = retarget.smplx_places(body, joints, bones).numpy()
     _place_seat(vertices, normals, places[0], sits)
     return Posed(
         person, frame, vertices, normals, places, marks.numpy(), float(vertices[:, 1].min())

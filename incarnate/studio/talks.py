@@ -19,9 +19,10 @@ import roma
 from numpy.typing import NDArray
 
 from incarnate.audio import Waveform
+from incarnate.recipe import Framing
 from incarnate.studio.people import Person
 from incarnate.studio.poses import talk, voice
-from incarnate.studio.scenes import Framing, Take, film
+from incarnate.studio.scenes import Take, film
 
 FRAMINGS: tuple[Framing, ...] = ("head", "head", "upper", "upper", "full")
 

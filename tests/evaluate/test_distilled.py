@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from incarnate.cameras import Stance
 from incarnate.evaluate.distilled import (
     TINY,
     Stage,
@@ -93,7 +94,7 @@ def test_kept_pictures_are_followed_without_asking_the_prior_again(target):
 def test_the_ellipsoid_stands_where_the_body_will(target):
     field = start(target, 0.03)
     inside = field.nodes()[field.values < 0]
-    low, high = target.box
+    low, high = target.stance.box
     # A node's width short of the tips.
     assert float(inside[:, 1].max()) == pytest.approx(float(high[1]), abs=0.05)
     assert float(inside[:, 1].min()) == pytest.approx(float(low[1]), abs=0.05)
@@ -115,7 +116,9 @@ def test_a_solid_measured_against_itself_is_perfect():
     faces = torch.cat(
         [torch.stack([a, b, b + around], 1), torch.stack([a, b + around, a + around], 1)]
     )
-    ball = Known(Mesh(0.5 * unit, faces, unit), torch.full((55, 3), torch.nan))
+    nowhere = torch.full((55, 3), torch.nan)
+    stance = Stance.of(0.5 * unit, nowhere, 0.5)
+    ball = Known(Mesh(0.5 * unit, faces, unit), nowhere, stance)
     low = torch.full((3,), -0.7)
     field = ellipsoid(low, -low, torch.zeros(3), torch.full((3,), 0.5), 0.025)
     score = measured(field, ball)

@@ -1,10 +1,20 @@
 import dataclasses
+import json
 
 import pytest
 import torch
 
 from incarnate.priors import Condition, Normal, Pose, Projection, Reference, Text, sample
-from incarnate.priors.embedded import WORDS, Priors, layout, opened, showing, told
+from incarnate.priors.embedded import (
+    FOLDER,
+    TRAINING,
+    WORDS,
+    Priors,
+    layout,
+    opened,
+    showing,
+    told,
+)
 from incarnate.priors.guiders import GuidedDiffusion
 from incarnate.priors.hub import load
 from incarnate.priors.stable import StableDiffusion
@@ -150,3 +160,6 @@ def test_it_says_what_it_is(folder, tmp_path):
     assert told(tmp_path / "nothing") is None
     said = told(folder)
     assert said is not None and "MB" in said
+    ours = told()
+    assert ours is not None and ours.startswith("embedded prior (13.6 MB, apache-2.0, trained on")
+    assert f"base {json.loads((FOLDER / TRAINING).read_text())['base']['samples']:,}" in ours

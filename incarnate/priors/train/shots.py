@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from incarnate.priors.conditions import FRAMINGS, Condition, Framing, Text, View
+from incarnate.priors.conditions import FRAMINGS, Condition, Text, View
 from incarnate.priors.skeleton import drawn
-from incarnate.recipe import Shows
+from incarnate.recipe import Framing, Shows
 
 DOMAINS: dict[Shows, str] = {
     "normal": "black background, normal map",

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from incarnate.motion import SMPLX_JOINTS
-from incarnate.priors.conditions import Framing
 from incarnate.priors.train.shards import Shards
 from incarnate.priors.train.shots import (
     Shot,
@@ -21,6 +20,7 @@ from incarnate.priors.train.shots import (
     skeleton,
 )
 from incarnate.progress import Silent
+from incarnate.recipe import Framing
 from incarnate.studio.shards import DEPTH_UNIT, Order, make
 
 RIGHT_DOWN_AWAY = np.eye(3)  # OpenCV's camera axes.
