@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cache, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from incarnate.priors import Condition, Images, Pose, Reference, Text, View, sample
 from incarnate.priors.embedded import Priors
+from incarnate.priors.vocabulary import VOCABULARY
 from incarnate.priors.wording import Reading, understood
 from incarnate.progress import Report
 from incarnate.recipe import Shows
@@ -38,6 +39,20 @@ _BUILDS = {"tall": ("height", 0.65), "short": ("height", 0.2), "heavy": ("weight
            "slim": ("weight", 0.22), "muscular": ("muscle", 0.8), "old": ("age", 0.95),
            "young": ("age", 0.64), "woman": ("gender", 0.95), "man": ("gender", 0.05)}  # fmt: skip
 """The shape that a word gives the body whose skeleton is drawn."""
+_ATTITUDES = {
+    "standing": "stand",
+    "with raised arms": "arms-up",
+    "with crossed arms": "crossed",
+    "waving": "waving",
+    "with hands on hips": "hands-on-hips",
+    "pointing": "pointing",
+    "with clenched fists": "fists",
+    "sitting": "sitting",
+    "in a T-pose": "t-pose",
+}
+"""The preset of an action."""
+DRAWN = (*_ATTITUDES, "walking")
+"""Actions that have a look of their own; dancing is left to words."""
 
 
 @final
@@ -51,12 +66,16 @@ class Sampled:
     pictures: Float[Tensor, "n *f h w 3"]
     first: float
     """Seconds until the first was there, by `clock`."""
+    drawn: str = ""
+    """The action whose skeleton was followed, if words named it."""
 
     def text(self) -> str:
         """What was understood, what was replaced and what was not."""
         read = self.reading
         said = f"{read.caption}, {self.view.words()[0]}, {self.shows}"
         lines = [f"understood  {said}"]
+        if self.drawn:
+            lines.append(f"skeleton    {self.drawn}, {self.view.words()[0]}, as the text says")
         if read.replaced:
             pairs = (f"{typed} -> {taken}" for typed, taken in read.replaced)
             lines.append(f"replaced    {', '.join(pairs)}")
@@ -134,7 +153,9 @@ def sampled(
 
         made.append(sample(prior, noise, condition, asked.steps, asked.guidance_scale, told))
         first = first or clock()
-    return Sampled(read, shows, view, torch.cat(made), first)
+    worded = poses is not None and not (asked.pose or asked.clip)
+    drawn = action_of(read.caption) if worded else ""
+    return Sampled(read, shows, view, torch.cat(made), first, drawn)
 
 
 def _reference(path: Path, size: int) -> Reference:
@@ -155,7 +176,11 @@ def _reference(path: Path, size: int) -> Reference:
 def _poses(asked: "Sample", view: View, read: Reading) -> Float[Tensor, "n *f h w 3"] | None:
     """A drawn skeleton for each picture, or FRAMES for each clip; None if none are asked for."""
     if not asked.pose and not asked.clip:
-        return None
+        if not asked.skeleton:
+            return None
+        if action_of(read.caption) not in DRAWN:
+            return None
+        return worded_skeletons(read.caption, range(asked.count), view, asked.size)
     body, betas = _body(read.caption)
     if asked.clip:
         drawn = skeletons(body, betas, _way(asked.pose), view, asked.size, together=True)
@@ -164,17 +189,48 @@ def _poses(asked: "Sample", view: View, read: Reading) -> Float[Tensor, "n *f h 
     return skeletons(body, betas, frames, view, asked.size)
 
 
+def action_of(caption: str) -> str:
+    """What the person of a caption in the grammar is doing; standing if it does not say."""
+    last = caption.rpartition(", ")[2]
+    return last if last in VOCABULARY["action"] else "standing"
+
+
+def worded_skeletons(
+    caption: str, numbers: Sequence[int], view: View, size: int
+) -> Float[Tensor, "n h w 3"]:
+    """What the caption's action, one of DRAWN, looks like, one for each number.
+
+    Who walks is at another point of the walk in each.
+    """
+    from incarnate.motion import pose_preset, walk_cycle
+
+    action = action_of(caption)
+    if action == "walking":
+        cycle = walk_cycle(fps=30.0)
+        at = [7 * k % len(cycle) for k in numbers]
+        motion = _joined([replace(cycle.frames(i, i + 1), fps=1.0) for i in at])
+    else:
+        motion = pose_preset(_ATTITUDES[action])
+    drawn = skeletons(*_body(caption), motion, view, size)
+    return drawn.expand(len(numbers), *drawn.shape[1:])
+
+
 def _body(caption: str) -> "tuple[Anny, Float[Tensor, ' s']]":
     """The embedded body in the shape that the caption tells."""
-    from incarnate.body.anny import Anny
-
-    body = Anny.load()
+    body = _embedded()
     betas = body.default_betas()
     for word in caption.split(" with ")[0].split(",")[0].split():
         if word in _BUILDS:
             name, value = _BUILDS[word]
             betas[body.betas_names.index(name)] = value
     return body, betas
+
+
+@cache
+def _embedded() -> "Anny":
+    from incarnate.body.anny import Anny
+
+    return Anny.load()
 
 
 def _moving(name: str) -> "Motion":

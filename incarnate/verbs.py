@@ -234,6 +234,9 @@ class Sample:
     """What is shown; if not given, what the text says, or else rgb."""
     pose: tuple[str, ...] = ()
     """Presets (arms-up, ...) or .bvh and .npz files to follow; with --clip from one to the next."""
+    skeleton: Switch = True
+    """Without --pose, draw what the text says is done, from where, as a skeleton to follow; else
+    words alone tell it."""
     reference: Path | None = None
     """A photo of the person to show, alone before grey as in the studio."""
     count: int = 4

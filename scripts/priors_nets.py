@@ -157,7 +157,7 @@ class Parts:
                 told[stage] = {"samples": seen}
                 if math.isfinite(kept["loss"]):
                     told[stage]["loss"] = round(kept["loss"], 4)
-        return told
+        return {stage: told[stage] for stage in STAGES if stage in told}
 
 
 def _text(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -173,7 +173,10 @@ def _text(tokenizer: CLIPTokenizer) -> CLIPTextModel:
         "pad_token_id": tokenizer.pad_token_id,
         "attn_implementation": "eager",
     }
-    return CLIPTextModel(CLIPTextConfig(**told))
+    text = CLIPTextModel(CLIPTextConfig(**told))
+    # As CLIP begins, tokens say less than their places do, and they end up alike.
+    text.get_input_embeddings().weight.data *= 5
+    return text
 
 
 def _vae() -> AutoencoderKL:

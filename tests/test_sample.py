@@ -1,6 +1,7 @@
 """`incarnate sample`, on a directory of a few thousand random numbers in the embedded layout."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from incarnate.motion import pose_preset
 from incarnate.priors import View
 from incarnate.progress import Silent
 from incarnate.recipe import Framing
-from incarnate.sampled import FRAMES, GAP, sampled, skeletons
+from incarnate.sampled import FRAMES, GAP, sampled, skeletons, worded_skeletons
+from incarnate.studio.lessons import POSES
 from incarnate.verbs import Sample
 from tests.priors import tiny_embedded
 
@@ -55,6 +57,31 @@ def test_the_command_writes_a_grid_and_says_what_it_understood(folder, tmp_path,
     assert (grid[-64:, -64:] == 255).all() and grid[GAP : GAP + 64, -66:-GAP].std() > 0
 
 
+def test_what_the_words_say_is_done_is_drawn_unless_left_to_them(folder, tmp_path, capsys):
+    said = ["sample", "a man waving, back view", "--priors", str(folder), "--size", "64"]
+    said += ["--steps", "1", "--count", "1", "-q", "-o", str(tmp_path / "x.png")]
+    assert main(said) == 0
+    assert "skeleton    waving, full body, back view, as the text says" in capsys.readouterr().out
+    assert main([*said, "--no-skeleton"]) == 0
+    assert "skeleton" not in capsys.readouterr().out
+    drawn, worded = made(folder), made(folder, skeleton=False)
+    assert drawn.drawn == "standing" and not worded.drawn
+    assert not torch.allclose(drawn.pictures, worded.pictures, atol=1e-4)
+    assert not sampled(replace(asked(folder), text="a man dancing"), Silent(), quick=True).drawn
+
+
+def test_the_drawn_actions_are_those_of_the_lessons():
+    for preset, action in {**POSES, "sitting": "sitting"}.items():
+        own = worded_skeletons(f"a man, {action}", [0], View((0.3,)), 64)
+        body = Anny.load()
+        betas = body.default_betas()
+        betas[body.betas_names.index("gender")] = 0.05
+        theirs = skeletons(body, betas, pose_preset(preset), View((0.3,)), 64)
+        torch.testing.assert_close(own, theirs[:1])
+    one, other = worded_skeletons("a man, walking", [0, 1], View((0.3,)), 64)
+    assert not torch.equal(one, other)
+
+
 def test_a_picture_follows_its_seed_and_not_how_many_there_are(folder):
     two = made(folder, count=2).pictures
     assert not torch.allclose(two[0], two[1], atol=1e-3)
@@ -69,7 +96,7 @@ def test_domain_pose_and_photo_have_their_say(folder, tmp_path):
     others = [
         made(folder, domain="normal"),
         made(folder, pose=("arms-up",)),
-        made(folder, pose=("stand",)),
+        made(folder, pose=("sitting",)),
         made(folder, reference=photo),
     ]
     seen = [plain, *(other.pictures for other in others)]

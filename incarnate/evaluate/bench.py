@@ -46,6 +46,9 @@ ASKED: dict[str, tuple[float, float | None]] = {
     "view read from normals": (90.0, None),
     "view read from rgb": (90.0, None),
     "colour read": (80.0, None),
+    "view read from normals, words drawn as skeletons": (90.0, None),
+    "view read from rgb, words drawn as skeletons": (90.0, None),
+    "colour read, words drawn as skeletons": (80.0, None),
     "silhouette with pose": (0.79, 0.85),
     "autoencoder, normals": (30.0, None),
     "autoencoder, rgb": (25.0, 27.0),
@@ -65,6 +68,9 @@ CONTROLS = {
     "colours off with a picture": "colours off with nobody's",
     "view read from normals": "view read from the studio's normals",
     "view read from rgb": "view read from the studio's rgb",
+    "view read from normals, words drawn as skeletons": "view read from normals",
+    "view read from rgb, words drawn as skeletons": "view read from rgb",
+    "colour read, words drawn as skeletons": "colour read",
 }
 """The same without what a role adds, or what the judge finds of the truth itself."""
 

@@ -21,7 +21,7 @@ from incarnate.evaluate.bench import EFFORTS, Bench, Findings
 from incarnate.evaluate.figures import Evaluation, Row
 from incarnate.evaluate.heldout import AZIMUTHS, asked, held_out
 from incarnate.evaluate.nearest import Nearest
-from incarnate.evaluate.readback import measured
+from incarnate.evaluate.readback import drawn_as_told, measured
 from incarnate.evaluate.readback_page import (
     caption_sheet,
     card,
@@ -34,7 +34,6 @@ from incarnate.evaluate.readback_page import (
 from incarnate.evaluate.readers import Readers
 from incarnate.evaluate.stopwatch import Stopwatch
 from incarnate.io.runs import replacing
-from incarnate.priors.conditions import Condition, Text, View
 from incarnate.priors.denoiser import Denoiser
 from incarnate.priors.embedded import FOLDER, Priors
 from incarnate.progress import Report
@@ -59,7 +58,7 @@ CAPTIONS: tuple[tuple[str, Framing, str], ...] = (
      "and a red beanie, with crossed arms", "full", "front view"),
     ("a man with combed-back grey hair, in a white shirt, grey trousers, a black blazer and black "
      "shoes, standing", "upper", "front view"),
-    ("a woman with a red bob, in a black striped t-shirt and light blue denim jeans, dancing",
+    ("a woman with a red bob, in a black striped t-shirt and light blue denim jeans, pointing",
      "upper", "left side view"),
     ("an old woman with a white bun, in a teal blouse and black trousers, standing",
      "head", "front view"),
@@ -68,7 +67,7 @@ CAPTIONS: tuple[tuple[str, Framing, str], ...] = (
 )  # fmt: skip
 """What sample grids are made of: text, framing, side."""
 TITLES = {
-    "captions": "Twelve captions: normals, depth, rgb",
+    "captions": "Twelve captions, drawn as skeletons as by `sample`: normals, depth, rgb",
     "nearest": ", beside each the nearest training sample",
 }
 LIMITS = (
@@ -191,14 +190,11 @@ def pictured(
 
 
 def drawn_captions(bench: Bench) -> dict[Shows, Float[Tensor, "n h w 3"]]:
-    """CAPTIONS in every domain, from one noise."""
+    """CAPTIONS in every domain, from one noise, after skeletons of what they say."""
 
-    def told(rows: Sequence[int]) -> Condition:
-        chosen = [CAPTIONS[k] for k in rows]
-        azimuths = tuple(AZIMUTHS[side] for _, _, side in chosen)
-        view = View(azimuths, tuple(framing for _, framing, _ in chosen))
-        return Condition(Text(tuple(text for text, _, _ in chosen)), view)
-
+    told = drawn_as_told(
+        [(text, AZIMUTHS[side], framing) for text, framing, side in CAPTIONS], bench.effort.size
+    )
     roles: dict[Shows, Denoiser] = {
         "normal": bench.priors.text_to_normal,
         "depth": bench.priors.text_to_depth,

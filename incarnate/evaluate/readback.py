@@ -34,7 +34,9 @@ from incarnate.metrics import psnr
 from incarnate.metrics.perceptual import OWN, StudioDistance
 from incarnate.priors.conditions import Condition, Pose, Projection, Reference, Text, View, side
 from incarnate.priors.conditions import Normal as NormalMap
-from incarnate.priors.denoiser import Images
+from incarnate.priors.denoiser import Denoiser, Images
+from incarnate.recipe import Framing
+from incarnate.sampled import DRAWN, action_of, worded_skeletons
 
 
 def measured(bench: Bench, asked: Sequence[Asked], readers: Readers) -> Findings:
@@ -62,39 +64,74 @@ def measured(bench: Bench, asked: Sequence[Asked], readers: Readers) -> Findings
 def read_back(bench: Bench, asked: Sequence[Asked], readers: Readers, found: Findings) -> None:
     """Sides and colours of samples, and sides of the studio's own pictures.
 
-    An eighth of the normals are of heads, whose clothes are not seen.
+    Words alone tell what is shown, then also a skeleton drawn after them, as by `sample`. An eighth
+    of the normals are of heads, whose clothes are not seen.
     """
     near = [replace(one, framing="head") if k % 8 == 7 else one for k, one in enumerate(asked)]
 
-    def told(captions: Sequence[Asked]) -> Told:
-        return lambda rows: Condition(
-            Text(tuple(captions[k].caption for k in rows)),
-            View(
-                tuple(captions[k].azimuth for k in rows), tuple(captions[k].framing for k in rows)
-            ),
-        )
-
-    normals = bench.drawn(bench.priors.text_to_normal, told(near), len(near), 1)
-    rgb = bench.drawn(bench.priors.text_to_rgb, told(asked), len(asked), 2)
+    drawable = [one for one in asked if action_of(one.caption) in DRAWN]
+    priors, plainly, after = bench.priors, "", ", words drawn as skeletons"
     whole = [seen for seen in bench.truth.pairs if seen.framing != "lower"]
-    sets: tuple[tuple[str, Images, Sequence[Asked], Shows], ...] = (
-        ("normals", normals, near, "normal"),
-        ("rgb", rgb, asked, "rgb"),
+    sets: tuple[tuple[str, Sequence[Asked], Shows, Denoiser, int], ...] = (
+        (plainly, near, "normal", priors.text_to_normal, 1),
+        (after, drawable, "normal", priors.text_to_normal, 1),
+        (plainly, asked, "rgb", priors.text_to_rgb, 2),
+        (after, drawable, "rgb", priors.text_to_rgb, 2),
     )
-    for name, made, captions, shows in sets:
+    for how, captions, shows, prior, seed in sets:
+        name = "normals" if shows == "normal" else "rgb"
+        worded = [(one.caption, one.azimuth, one.framing) for one in captions]
+        told = drawn_as_told(worded, bench.effort.size) if how else as_told(worded)
+        made = bench.drawn(prior, told, len(captions), seed)
         judge = f"reader, right on {_share(readers, f'side of {shows}')} of held-out pictures"
         right = right_sides(readers, made, [one.side for one in captions], shows)
-        found.add(f"view read from {name}", percent(right), "%", judge)
-        true = torch.stack([seen.normal if shows == "normal" else seen.rgb for seen in whole])
-        right = right_sides(readers, true, [side(seen.azimuth) for seen in whole], shows)
-        found.add(f"view read from the studio's {name}", percent(right), "%", judge)
+        found.add(f"view read from {name}{how}", percent(right), "%", judge)
+        if shows == "rgb":
+            _read_colors(made, captions, how, readers, found)
+        if not how:
+            true = torch.stack([seen.normal if shows == "normal" else seen.rgb for seen in whole])
+            right = right_sides(readers, true, [side(seen.azimuth) for seen in whole], shows)
+            found.add(f"view read from the studio's {name}", percent(right), "%", judge)
+
+
+def _read_colors(
+    made: Images, captions: Sequence[Asked], how: str, readers: Readers, found: Findings
+) -> None:
     judge = f"reader, right on {_share(readers, 'color of rgb')} of held-out pictures"
-    said = readers.colors(rgb)
-    right = np.array([one.color == color for one, color in zip(asked, said, strict=True)])
-    plain = np.array([in_plain_terms(one) for one in asked])
-    found.add("colour read", percent(right), "%", f"{judge}, eleven basic terms")
-    name = "colour read, where the caption has a basic term"
+    said = readers.colors(made)
+    right = np.array([one.color == color for one, color in zip(captions, said, strict=True)])
+    plain = np.array([in_plain_terms(one) for one in captions])
+    found.add(f"colour read{how}", percent(right), "%", f"{judge}, eleven basic terms")
+    name = f"colour read, where the caption has a basic term{how}"
     found.add(name, percent(right[plain]), "%", judge)
+
+
+Worded = tuple[str, float, Framing]
+"""Caption, azimuth, framing."""
+
+
+def as_told(asked: Sequence[Worded]) -> Told:
+    """By words alone."""
+
+    def told(rows: Sequence[int]) -> Condition:
+        texts, azimuths, framings = zip(*(asked[k] for k in rows), strict=True)
+        return Condition(Text(texts), View(azimuths, framings))
+
+    return told
+
+
+def drawn_as_told(asked: Sequence[Worded], size: int) -> Told:
+    """By words, and by a skeleton that does what they say."""
+    plain = as_told(asked)
+
+    def told(rows: Sequence[int]) -> Condition:
+        drawn = [
+            worded_skeletons(text, [k], View((azimuth,), (framing,)), size)
+            for k, (text, azimuth, framing) in ((k, asked[k]) for k in rows)
+        ]
+        return replace(plain(rows), pose=Pose(torch.cat(drawn)))
+
+    return told
 
 
 def percent(right: Bool[np.ndarray, " n"]) -> list[float]:

@@ -59,7 +59,8 @@ def _cells(one: Figure, figures: Sequence[Figure]) -> tuple[str, ...]:
 
 def _in_order(figures: Sequence[Figure]) -> list[Figure]:
     """What something was asked of first; controls stand beside, not below."""
-    told = [one for one in figures if one.name not in CONTROLS.values()]
+    beside = set(CONTROLS.values()) - set(ASKED)
+    told = [one for one in figures if one.name not in beside]
     return sorted(told, key=lambda one: one.name not in ASKED)
 
 
