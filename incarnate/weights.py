@@ -90,7 +90,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-unet",
         "priors/embedded/unet/diffusion_pytorch_model.safetensors",
-        "cf18bdda926bc093ebfd4638aff340c2f46b3332b501c28c2b7169cdfb0a9c74",
+        "c491685b94ce81b08aa9bf98419a589a04f5e324a9c99cf74af81e5c264eb8bb",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -98,7 +98,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-text-encoder",
         "priors/embedded/text_encoder/model.safetensors",
-        "759161ff42430e54b47083931b7e37c99e548a12d3f11b632c63e5140055d61e",
+        "e2c597f61ff54f48ca164020ba09d7d1d251bfb5ee1fa2b51bc7a025c6d3ed90",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -114,7 +114,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-pose",
         "priors/embedded/pose/diffusion_pytorch_model.safetensors",
-        "82c1001159db1be904235da008b96a6798ced4bad1b267847d4a994c79472772",
+        "b60f94b8790223a3c5696b9496606153c36a93a12fdc90490bfff15ae695b310",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -122,7 +122,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-normal",
         "priors/embedded/normal/diffusion_pytorch_model.safetensors",
-        "443e67bc62f250edd769fa7950efa938a9bb7d35138c0e52a3f405d229236c87",
+        "806e1f98081f2e58670309df53e8601cf8ad4aa74fc36793cdcc25be5202a87a",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -130,7 +130,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-projection",
         "priors/embedded/projection/diffusion_pytorch_model.safetensors",
-        "55b63329c493a2eb3d4021ca678c63738a262b4a16aa7e679ad0cdf95cc12b37",
+        "7d3bde032ff26d0c7fbadf7d2917e6eebcf2d4e6180aaf54fe0d52d2d6cf46eb",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -138,7 +138,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-motion",
         "priors/embedded/motion/diffusion_pytorch_model.safetensors",
-        "ea06db3ed8825eab7559500c6ecce8b951e989442b19ed45a5b7d400739a50c2",
+        "980c28de416199e7ce7a704061d6f52b36fd585bebdcd9bee1b7c44853f37099",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",

@@ -64,7 +64,7 @@ class Settings:
     cameras: int = 16
     words: str = "a man with a bald head, in a black tank top and black shorts, standing"
     steps: int = 4
-    guidance_scale: float = 10.0
+    guidance_scale: float = 4.0
     spacing: float = 0.025
     """Metres between nodes."""
     blur: float = 1.5
