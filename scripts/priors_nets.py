@@ -175,7 +175,9 @@ def _text(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     }
     text = CLIPTextModel(CLIPTextConfig(**told))
     # As CLIP begins, tokens say less than their places do, and they end up alike.
-    text.get_input_embeddings().weight.data *= 5
+    tokens = text.get_input_embeddings()
+    assert isinstance(tokens, nn.Embedding)
+    nn.init.normal_(tokens.weight, std=0.1)
     return text
 
 

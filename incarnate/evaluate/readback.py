@@ -80,7 +80,7 @@ def read_back(bench: Bench, asked: Sequence[Asked], readers: Readers, found: Fin
     )
     for how, captions, shows, prior, seed in sets:
         name = "normals" if shows == "normal" else "rgb"
-        worded = [(one.caption, one.azimuth, one.framing) for one in captions]
+        worded: list[Worded] = [(one.caption, one.azimuth, one.framing) for one in captions]
         told = drawn_as_told(worded, bench.effort.size) if how else as_told(worded)
         made = bench.drawn(prior, told, len(captions), seed)
         judge = f"reader, right on {_share(readers, f'side of {shows}')} of held-out pictures"
