@@ -19,7 +19,7 @@ from torch import Tensor
 
 from incarnate.priors import Condition, Images, Pose, Reference, Text, View, sample
 from incarnate.priors.embedded import Priors
-from incarnate.priors.vocabulary import VOCABULARY
+from incarnate.priors.vocabulary import ATTITUDES, VOCABULARY
 from incarnate.priors.wording import Reading, understood
 from incarnate.progress import Report
 from incarnate.recipe import Shows
@@ -39,19 +39,7 @@ _BUILDS = {"tall": ("height", 0.65), "short": ("height", 0.2), "heavy": ("weight
            "slim": ("weight", 0.22), "muscular": ("muscle", 0.8), "old": ("age", 0.95),
            "young": ("age", 0.64), "woman": ("gender", 0.95), "man": ("gender", 0.05)}  # fmt: skip
 """The shape that a word gives the body whose skeleton is drawn."""
-_ATTITUDES = {
-    "standing": "stand",
-    "with raised arms": "arms-up",
-    "with crossed arms": "crossed",
-    "waving": "waving",
-    "with hands on hips": "hands-on-hips",
-    "pointing": "pointing",
-    "with clenched fists": "fists",
-    "sitting": "sitting",
-    "in a T-pose": "t-pose",
-}
-"""The preset of an action."""
-DRAWN = (*_ATTITUDES, "walking")
+DRAWN = (*ATTITUDES, "walking")
 """Actions that have a look of their own; dancing is left to words."""
 
 
@@ -175,18 +163,17 @@ def _reference(path: Path, size: int) -> Reference:
 
 def _poses(asked: "Sample", view: View, read: Reading) -> Float[Tensor, "n *f h w 3"] | None:
     """A drawn skeleton for each picture, or FRAMES for each clip; None if none are asked for."""
-    if not asked.pose and not asked.clip:
-        if not asked.skeleton:
-            return None
-        if action_of(read.caption) not in DRAWN:
-            return None
-        return worded_skeletons(read.caption, range(asked.count), view, asked.size)
-    body, betas = _body(read.caption)
     if asked.clip:
-        drawn = skeletons(body, betas, _way(asked.pose), view, asked.size, together=True)
+        attitude = ATTITUDES.get(read.caption.rpartition(", ")[2])
+        names = asked.pose or ((attitude,) if attitude is not None else ())
+        drawn = skeletons(*_body(read.caption), _way(names), view, asked.size, together=True)
         return drawn.expand(asked.count, *drawn.shape)
-    frames = _stills(asked.pose, asked.count)
-    return skeletons(body, betas, frames, view, asked.size)
+    if asked.pose:
+        motion = _stills(asked.pose, asked.count)
+        return skeletons(*_body(read.caption), motion, view, asked.size)
+    if asked.skeleton and action_of(read.caption) in DRAWN:
+        return worded_skeletons(read.caption, range(asked.count), view, asked.size)
+    return None
 
 
 def action_of(caption: str) -> str:
@@ -210,7 +197,7 @@ def worded_skeletons(
         at = [7 * k % len(cycle) for k in numbers]
         motion = _joined([replace(cycle.frames(i, i + 1), fps=1.0) for i in at])
     else:
-        motion = pose_preset(_ATTITUDES[action])
+        motion = pose_preset(ATTITUDES[action])
     drawn = skeletons(*_body(caption), motion, view, size)
     return drawn.expand(len(numbers), *drawn.shape[1:])
 

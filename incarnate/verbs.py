@@ -243,14 +243,14 @@ class Sample:
     """How many pictures or clips."""
     size: Literal[128, 64] = 128
     """Pixels a side; 64 is a draft."""
-    steps: int = 20
+    steps: int = 16
     """Of sampling."""
     guidance_scale: float = 4.0
     """How strongly the text speaks; 1: not more than by itself, at half the time."""
     seed: int = 0
     """Same words, settings and seed: same pictures."""
     clip: Switch = False
-    """Clips of 8 frames instead of pictures; they walk if no pose is given."""
+    """Clips of 8 frames instead of pictures; who neither text nor --pose says more of walks."""
     priors: Path | None = None
     """Another directory in the layout of the embedded priors."""
     quiet: Quiet = False

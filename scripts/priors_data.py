@@ -91,7 +91,7 @@ class Lessons:
     def worded(self, parts: list[str], domain: Domain, rng: np.random.Generator | None) -> str:
         """The prompt that says this; with synonyms if `rng` is given."""
         if rng is not None and parts:
-            parts = [varied(", ".join(parts), rng, 0.15)]
+            parts = [varied(", ".join(parts), rng)]
         return ", ".join([*parts, DOMAINS[domain]])
 
     def projected(self, index: int, size: int) -> tuple[NDArray, NDArray]:

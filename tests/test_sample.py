@@ -13,10 +13,10 @@ from incarnate.body.anny import Anny
 from incarnate.cli import main
 from incarnate.motion import pose_preset
 from incarnate.priors import View
+from incarnate.priors.vocabulary import ATTITUDES
 from incarnate.progress import Silent
 from incarnate.recipe import Framing
 from incarnate.sampled import FRAMES, GAP, sampled, skeletons, worded_skeletons
-from incarnate.studio.lessons import POSES
 from incarnate.verbs import Sample
 from tests.priors import tiny_embedded
 
@@ -70,10 +70,9 @@ def test_what_the_words_say_is_done_is_drawn_unless_left_to_them(folder, tmp_pat
     assert not sampled(replace(asked(folder), text="a man dancing"), Silent(), quick=True).drawn
 
 
-def test_the_drawn_actions_are_those_of_the_lessons():
-    for preset, action in {**POSES, "sitting": "sitting"}.items():
+def test_an_action_is_drawn_as_its_preset(body):
+    for action, preset in ATTITUDES.items():
         own = worded_skeletons(f"a man, {action}", [0], View((0.3,)), 64)
-        body = Anny.load()
         betas = body.default_betas()
         betas[body.betas_names.index("gender")] = 0.05
         theirs = skeletons(body, betas, pose_preset(preset), View((0.3,)), 64)
@@ -124,6 +123,11 @@ def test_clips_are_films_or_rows(folder, tmp_path):
     assert rows.sheet().shape == (2 * 66 + GAP, FRAMES * 66 + GAP, 3)
     assert len(rows.frames()) == FRAMES and rows.frames()[0].shape == (64, 128, 3)
     assert not torch.allclose(rows.pictures[0, 0], rows.pictures[0, -1], atol=1e-3)
+    waving = sampled(replace(asked(folder, clip=True), text="a man waving"), Silent(), quick=True)
+    named = replace(asked(folder, clip=True, pose=("waving",)), text="a man waving")
+    torch.testing.assert_close(sampled(named, Silent(), quick=True).pictures, waving.pictures)
+    walking = sampled(replace(asked(folder, clip=True), text="a man"), Silent(), quick=True)
+    assert not torch.allclose(walking.pictures, waving.pictures, atol=1e-4)
 
 
 def skeleton(body, azimuth, framing: Framing = "full", pose="stand"):

@@ -56,11 +56,10 @@ class Nearest:
         """Of each picture, the training sample with the least squared difference, at full size."""
         known = torch.from_numpy(self.small[DOMAINS.index(shows)]).flatten(1)
         coarse = interpolate(made.movedim(-1, 1), (COARSE, COARSE), mode="area")
-        found = []
-        for one in coarse.movedim(1, -1).flatten(1) * 255:
-            gaps = torch.cat([(part.float() - one).square().sum(1) for part in known.split(4096)])
-            found.append(_picture(self.shards, int(gaps.argmin()), shows, made.shape[1]))
-        return torch.stack(found)
+        ours = coarse.movedim(1, -1).flatten(1) * 255
+        gaps = torch.cat([torch.cdist(part.float(), ours) for part in known.split(4096)])
+        near = [_picture(self.shards, int(i), shows, made.shape[1]) for i in gaps.argmin(0)]
+        return torch.stack(near)
 
 
 def _row(shards: Shards, index: int) -> UInt8[NDArray, "domain s s 3"]:

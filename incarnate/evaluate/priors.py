@@ -74,6 +74,7 @@ LIMITS = (
     "It knows the studio's people alone: MakeHuman bodies, about a dozen cuts of clothes, ten of "
     "hair, 21 colours. Characters, uniforms, professions, animals and things mean nothing to it.",
     "128 x 128 pixels: no readable face, fingers, letters or prints; a head fills a few pixels.",
+    "Heads that fill the picture are shapeless.",
     "Small colours (shoes, hats) are often exchanged with larger ones; patterns are coarse.",
     "Poses in words are obeyed partly; give a skeleton where the pose matters.",
     "One person, standing free before grey or black; no scenes, no furniture but a stool.",

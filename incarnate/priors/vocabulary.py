@@ -11,6 +11,18 @@ Attribute = Literal[
     "background",
 ]  # fmt: skip
 
+ATTITUDES = {
+    "standing": "stand",
+    "with raised arms": "arms-up",
+    "with crossed arms": "crossed",
+    "waving": "waving",
+    "with hands on hips": "hands-on-hips",
+    "pointing": "pointing",
+    "with clenched fists": "fists",
+    "sitting": "sitting",
+    "in a T-pose": "t-pose",
+}
+"""Actions that are one pose, and the preset that has it."""
 VOCABULARY: dict[Attribute, dict[str, str]] = {
     "age": {"young": "youthful | teenage, younger", "old": "elderly, aged | older, senior"},
     "height": {

@@ -86,7 +86,7 @@ def _joins(item: "Item") -> bool:
     return item.means("garment", "hair", "hairdo", *ADJECTIVES) is not None
 
 
-def varied(caption: str, rng: np.random.Generator, rate: float = 0.3) -> str:
+def varied(caption: str, rng: np.random.Generator, rate: float = 0.15) -> str:
     """The caption with about `rate` of its canonical phrases replaced by synonyms at random."""
     parts, end = [], 0
     for start, stop, variants in _variable(caption):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from incarnate.motion import Motion, grounded, resampled
+from incarnate.priors.vocabulary import ATTITUDES
 from incarnate.recipe import Framing
 from incarnate.studio.backgrounds import plain
 from incarnate.studio.light import Light, light
@@ -23,17 +24,8 @@ STANCES = 4
 CLIP_FRAMES = 8
 SHOTS_A_LESSON = 2 * STANCES + CLIP_FRAMES
 GREY = 0.2140  # Linear: 0.5 as pictures encode it.
-POSES = {
-    "stand": "standing",
-    "arms-up": "with raised arms",
-    "crossed": "with crossed arms",
-    "waving": "waving",
-    "hands-on-hips": "with hands on hips",
-    "pointing": "pointing",
-    "fists": "with clenched fists",
-    "t-pose": "in a T-pose",
-}
-"""Attitudes, and what captions call them."""
+POSES = {preset: action for action, preset in ATTITUDES.items() if action != "sitting"}
+"""Attitudes on one's feet, and what captions call them."""
 FRAMED: dict[Framing, float] = {"full": 0.56, "upper": 0.2, "lower": 0.06, "head": 0.18}
 """How often a picture shows how much."""
 APART = (0.3, 1.1)
