@@ -49,6 +49,11 @@ class Denoiser(ABC):
     def unconditional(self, condition: Condition) -> Condition:
         """The condition that guidance leads away from."""
 
+    def led(self, x_t: Latents, t: Levels, condition: Condition) -> tuple[Latents, Latents]:
+        """The predictions with the condition, and with what guidance leads away from."""
+        plain = self.unconditional(condition)
+        return self.predict(x_t, t, condition), self.predict(x_t, t, plain)
+
     @abstractmethod
     def features(self, x_t: Latents, t: Levels, condition: Condition) -> tuple[Tensor, ...]:
         """Inner features of the prediction, b c *places each, deepest first; differentiable."""
@@ -61,12 +66,11 @@ def guided(
 
     A scale of 1 is the conditional prediction itself, at half the cost.
     """
-    conditional = prior.predict(x_t, t, condition)
     match guidance_scale:
         case float() | int() if guidance_scale == 1:
-            return conditional
+            return prior.predict(x_t, t, condition)
         case _:
-            plain = prior.predict(x_t, t, prior.unconditional(condition))
+            conditional, plain = prior.led(x_t, t, condition)
             return plain + guidance_scale * (conditional - plain)
 
 

@@ -116,6 +116,22 @@ class GuidedDiffusion(Denoiser):
         inputs = self._inputs(x_t, t, condition)
         return predicted(self.networks.unet, *inputs).to(x_t.dtype)
 
+    def led(self, x_t: Latents, t: Levels, condition: Condition) -> tuple[Latents, Latents]:
+        """Both predictions in one pass: a small network takes little longer for two rows."""
+        x, told, context, heard = self._inputs(x_t, t, condition)
+        plain = self.text(condition.negative().prompts(len(x))).context.to(x.dtype)
+        rows = len(x)
+        pose, read = heard.pose, heard.references
+        both = replace(
+            heard,
+            pose=None if pose is None else torch.cat([pose, pose]),
+            references=None if read is None else replace(read, readers=tuple(range(rows))),
+        )
+        words = torch.cat([context.expand(rows, -1, -1), plain.expand(rows, -1, -1)])
+        led = torch.cat([x, x]), told.expand(rows).repeat(2), words
+        conditional, plain = predicted(self.networks.unet, *led, both).to(x_t.dtype).split(rows)
+        return conditional, plain
+
     def unconditional(self, condition: Condition) -> Condition:
         """The negative prompt and no photo; the guides stay."""
         return replace(condition.negative(), reference=None)

@@ -133,6 +133,11 @@ def _animate_diff(there: Found, motion: Part, loading: Loading) -> Denoiser:
     there.takes("motion", "unet", "vae", "lora")
     unet: Any = _unet(there, loading)
     if there.part("unet").cls != "UNetMotionModel":  # A saved pipeline has them joined already.
+        if unet.config["addition_embed_type"] is not None:
+            raise ValueError(
+                f"{there.base.path}: its UNet hears whole sentences, which AnimateDiff's cannot; "
+                "lay a guider over it too (+pose:DIR), or animate another base"
+            )
         with quiet(), torch.device(loading.device):
             unet = UNetMotionModel.from_unet2d(unet, loading.model(motion))
     vae = Autoencoder(loading.model(there.part("vae")))

@@ -10,6 +10,7 @@ the definition (tests/priors/test_lean.py holds these to them).
 """
 
 import ctypes
+import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
@@ -85,12 +86,15 @@ def _unseen() -> Iterator[None]:
     def some(name: str, package: str | None = None) -> Any:
         return None if name.split(".")[0] in _HIDDEN else found(name, package)
 
+    packages = importlib.metadata.packages_distributions
     importlib.util.find_spec = some
+    importlib.metadata.packages_distributions = dict  # It reads what is known of every package.
     try:
         with _absent("transformers"):
             yield
     finally:
         importlib.util.find_spec = found
+        importlib.metadata.packages_distributions = packages
 
 
 @contextmanager

@@ -80,10 +80,12 @@ def reference_states(
 def check_unet(unet: UNet2DConditionModel) -> None:
     """ValueError for a UNet that conditions in ways this pass does not know."""
     unknown = (
-        "addition_embed_type class_embed_type encoder_hid_dim_type num_class_embeds "
+        "class_embed_type encoder_hid_dim_type num_class_embeds "
         "time_embedding_act_fn center_input_sample only_cross_attention"
     ).split()
     foreign = [name for name in unknown if unet.config[name] not in (None, False)]
+    if unet.config["addition_embed_type"] not in (None, "text"):
+        foreign.append("addition_embed_type")
     if foreign:
         raise ValueError(
             f"this UNet has {', '.join(foreign)}; give one laid out as in Stable Diffusion 1 or 2"
@@ -132,6 +134,8 @@ def _started(
     _check_branches(unet, x_t, branches)
     frames = _frames(x_t)
     emb = unet.time_embedding(unet.time_proj(told.expand(len(x_t))).to(x_t.dtype))
+    if unet.config["addition_embed_type"] == "text":
+        emb = emb + unet.add_embedding(context)
     read, added = branches.references, branches.added
     readers = None
     if read is not None and read.readers is not None:

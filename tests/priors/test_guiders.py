@@ -165,6 +165,18 @@ def test_guidance_leads_away_from_the_text_and_the_photo(prior):
     assert plain.text.prompts == ("a man",)
 
 
+@pytest.mark.parametrize("given", [(), ("pose",), ("reference",), tuple(PARTS)])
+@pytest.mark.parametrize("clip", [False, True])
+def test_guidance_in_one_pass_is_that_of_two(prior, given, clip):
+    said = replace(SAID, text=Text(("a woman",), ("a man",)), **{n: PARTS[n] for n in given})
+    x = clip_latents() if clip else tiny.latents()
+    with torch.no_grad():
+        conditional, plain = prior.led(x, T, said)
+    torch.testing.assert_close(conditional, predict(prior, said, x), rtol=1e-4, atol=1e-5)
+    wanted = predict(prior, prior.unconditional(said), x)
+    torch.testing.assert_close(plain, wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_words_are_added_to_every_prompt_and_photos_have_their_own(prior):
     worded = prior.worded("a map", "a photo")
     same = predict(prior, Condition(text=Text(("a woman, a map",))))
@@ -198,6 +210,11 @@ def test_of_an_empty_prompt_nothing_is_left_if_the_model_was_trained_so(prior):
 def test_what_does_not_fit_is_refused(prior, said, x, problem):
     with pytest.raises(ValueError, match=problem):
         predict(prior, said, None if x is None else clip_latents(x))
+
+
+def test_clips_of_a_base_that_hears_whole_sentences_want_a_guider(folder):
+    with pytest.raises(ValueError, match=r"lay a guider over it too \(\+pose:DIR\)"):
+        load(f"{folder}+motion:{folder / 'motion'}")
 
 
 def test_guiders_of_another_model_are_refused(folder, prior, tmp_path):

@@ -32,9 +32,10 @@ def clip(frames=3):
 
 
 @pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("words", [False, True])
 @pytest.mark.parametrize("size", [(8, 8), (7, 10)])
-def test_without_branches_it_is_diffusers_pass_bit_for_bit(linear, size):
-    model = unet(linear=linear)
+def test_without_branches_it_is_diffusers_pass_bit_for_bit(linear, words, size):
+    model = unet(linear=linear, words=words)
     x, told, context = given(2, *size)
     with torch.no_grad():
         theirs = model(x, told, context).sample
@@ -285,10 +286,21 @@ def test_motion_modules_of_other_widths_are_refused():
         predicted(unet(), *clip(), Branches(motion=adapter(widths=(8, 32))))
 
 
-def test_a_unet_that_conditions_otherwise_is_refused():
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "num_class_embeds": {"num_class_embeds": 3},
+    "addition_embed_type": {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": 64,
+    },
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_a_unet_that_conditions_otherwise_is_refused(name):
     with torch.device("meta"):
-        model = UNet2DConditionModel(num_class_embeds=3, block_out_channels=(32, 32, 32, 32))
-    with pytest.raises(ValueError, match="has num_class_embeds"):
+        model = UNet2DConditionModel(block_out_channels=(32, 32, 32, 32), **OTHERWISE[name])
+    with pytest.raises(ValueError, match=f"has {name}"):
         predicted(model, *given())
 
 

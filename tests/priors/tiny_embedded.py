@@ -21,7 +21,8 @@ def written(folder: Path) -> Path:
         "timestep_spacing": "trailing",
         "set_alpha_to_one": True,
     }
-    tiny.stable(folder, net=loud(tiny.unet()), **schedule)
+    words = {"addition_embed_type": "text", "addition_embed_type_num_heads": 2}
+    tiny.stable(folder, net=loud(tiny.unet(**words)), **schedule)
     for seed, (name, channels) in enumerate(GUIDERS.items()):
         guider(folder / name, channels, seed)
     torch.manual_seed(9)

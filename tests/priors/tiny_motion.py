@@ -17,8 +17,13 @@ CONTEXT = 12
 M = TypeVar("M", bound=nn.Module)
 
 
-def unet(seed: int = 0, linear: bool = False, in_channels: int = 4) -> UNet2DConditionModel:
-    """Two stages, with and without cross-attention, two layers each; `linear` as in 2.1."""
+def unet(
+    seed: int = 0, linear: bool = False, in_channels: int = 4, words: bool = False
+) -> UNet2DConditionModel:
+    """Two stages, with and without cross-attention, two layers each; `linear` as in 2.1.
+
+    With `words` every layer hears the whole sentence too.
+    """
     torch.manual_seed(seed)
     model = UNet2DConditionModel(
         in_channels=in_channels,
@@ -31,6 +36,8 @@ def unet(seed: int = 0, linear: bool = False, in_channels: int = 4) -> UNet2DCon
         norm_num_groups=4,
         use_linear_projection=linear,
         sample_size=8,
+        addition_embed_type="text" if words else None,
+        addition_embed_type_num_heads=2,
     )
     return loud(model)
 
