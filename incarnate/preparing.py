@@ -1,6 +1,7 @@
-"""The verbs that prepare what the others use, or look at it: each does what `incarnate.verbs` says.
+"""The verbs that prepare what the others use, look at it or take it elsewhere.
 
-Whatever is slow to import (torch above all) is imported inside the verb that needs it.
+Each does what `incarnate.verbs` says. Whatever is slow to import (torch above all) is imported
+inside the verb that needs it.
 """
 
 import os
@@ -10,15 +11,17 @@ from pathlib import Path
 from typing import assert_never
 
 from incarnate.progress import reporter
-from incarnate.verbs import Convert, Evaluate, Listed, Plan, Sample, Studio, Train, Weights
+from incarnate.verbs import Convert, Evaluate, Export, Listed, Plan, Sample, Studio, Train, Weights
 
 FILMS = (".mp4", ".webm")
 _BEGAN = time.perf_counter()
 
 
-def prepare(verb: Evaluate | Studio | Train | Sample | Plan | Weights) -> None:
+def prepare(verb: Export | Evaluate | Studio | Train | Sample | Plan | Weights) -> None:
     """Runs such a verb."""
     match verb:
+        case Export():
+            _export(verb)
         case Evaluate():
             _evaluate(verb)
         case Studio():
@@ -33,6 +36,19 @@ def prepare(verb: Evaluate | Studio | Train | Sample | Plan | Weights) -> None:
             _weights(verb)
         case _:
             assert_never(verb)
+
+
+def _export(verb: Export) -> None:
+    from incarnate.exporting import checked, exported, listed
+
+    if verb.list:
+        sys.stdout.write(listed())
+        return
+    order = checked(verb)
+    with reporter(verb.quiet) as report:
+        report.stage("loading")
+        for path in exported(order, report):
+            wrote(path)
 
 
 def _evaluate(verb: Evaluate) -> None:

@@ -149,6 +149,32 @@ class Talk:
 
 
 @dataclass(frozen=True)
+class Export:
+    """Take an avatar elsewhere: Gaussians (.ply, .spz, ...), a skinned mesh (.glb), or .obj."""
+
+    avatar: Positional[Path | None] = None
+    """The avatar, as `create` made it."""
+    output: Positional[Path | None] = None
+    """What to write; its ending says which kind. frames/%04d.ply, with a motion: a sequence."""
+    pose: str = "stand"
+    """A preset, or photo, for what does not move."""
+    expression: str = "neutral"
+    """A preset (smile, ...), ARKit weights (jawOpen=0.5), or both, for what does not move."""
+    motion: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="FILE")] = ()
+    """A .bvh or SMPL-X .npz, a film of a person, or a recording of speech; a .glb takes several."""
+    fps: float = 30.0
+    """Frames per second of motions."""
+    texture: int = 2048
+    """Texels a side of a mesh's texture."""
+    seed: int = 0
+    """Of what speech leaves open, if a recording moves the avatar."""
+    list: Switch = False
+    """Only say what each kind keeps and loses."""
+    quiet: Quiet = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Measure how good a method, or an avatar, is; or compare two measurements."""
 
@@ -319,7 +345,18 @@ class Doctor:
 # which doubles the time to --help.
 Verb = Annotated[
     Union[  # noqa: UP007
-        Create, Render, Animate, Talk, Evaluate, Studio, Train, Sample, Plan, Weights, Doctor
+        Create,
+        Render,
+        Animate,
+        Talk,
+        Export,
+        Evaluate,
+        Studio,
+        Train,
+        Sample,
+        Plan,
+        Weights,
+        Doctor,
     ],
     arg(help="What to do."),
 ]

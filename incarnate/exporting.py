@@ -1,0 +1,239 @@
+"""An avatar as other programs take it: its Gaussians, or a skinned mesh with a baked texture."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from incarnate.avatar import Avatar
+from incarnate.avatars.bake import Shot, around, baked
+from incarnate.avatars.surface import Drive
+from incarnate.body.bending import skinned
+from incarnate.body.body import PARTS
+from incarnate.io.gltf import Clip, Figure, held, write_glb
+from incarnate.io.obj import write_obj
+from incarnate.io.runs import check_output
+from incarnate.io.splats import FORMATS, splat_format, write_splats
+from incarnate.motion import POSES, Motion, pose_preset
+from incarnate.motion.arkit import ARKIT_NAMES
+from incarnate.progress import Report
+
+if TYPE_CHECKING:
+    from incarnate.verbs import Export
+
+BYTES_A_GAUSSIAN = 248
+MESHES = (".glb", ".obj")
+PHOTO_SIDE, PHOTO_WEIGHT = 1536, 20.0
+"""Pixels of the photo's own picture, and its weight: it is what the rest is guessed from."""
+KINDS = (
+    (".ply", "all Gaussians, exact (3DGS, y down)", "motion; a sequence keeps it as frames"),
+    (".compressed.ply", "Gaussians, positions to 0.1 % of their block", "motion"),
+    (".splat", "Gaussians, colours and turns in 8 bits", "motion"),
+    (".ksplat", "Gaussians, colours in 8 bits", "motion"),
+    (".spz", "Gaussians, positions to 0.12 mm (y up)", "motion"),
+    (".sog", "Gaussians, the smallest file", "motion, the order of the Gaussians"),
+    (
+        ".glb",
+        "skinned mesh, texture, 52 ARKit expressions, motions as clips",
+        "Gaussians: fringes of hair and cloth; all but 4 bones a vertex; how joints keep volume; "
+        "eyes turn as expressions do, in straight lines",
+    ),
+    (".obj", "mesh in one pose, texture (.mtl, .png beside it)", "Gaussians, motion, expressions"),
+)
+"""Ending, what it keeps, what it loses."""
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """What is to be written, checked."""
+
+    avatar: Path
+    output: Path
+    asked: "Export"
+
+
+def listed() -> str:
+    """What each kind of file keeps and loses."""
+    lines = [f"{ending:16}keeps {keeps}\n{'':16}loses {loses}\n" for ending, keeps, loses in KINDS]
+    return "".join(lines)
+
+
+def checked(asked: "Export") -> Order:
+    """ValueError or OSError for what cannot be done; quick, before anything is loaded."""
+    if asked.avatar is None or asked.output is None:
+        raise ValueError("name the avatar and what to write, such as me.avatar me.glb; or --list")
+    mesh = asked.output.suffix.lower() in MESHES
+    if not mesh and not any(asked.output.name.lower().endswith(ending) for ending in FORMATS):
+        kinds = ", ".join(ending for ending, _, _ in KINDS)
+        raise ValueError(f"{asked.output}: avatars are exported to {kinds}; --list says more")
+    sequence = "%" in asked.output.name
+    still = asked.output.suffix.lower() != ".glb" and not sequence
+    if asked.motion and still:
+        raise ValueError(f"{asked.output} holds no motion; write a .glb, or frames/%04d.ply")
+    if sequence and (mesh or len(asked.motion) != 1):
+        raise ValueError(f"{asked.output}: a sequence of Gaussians wants exactly one --motion")
+    if sequence:
+        _numbered(asked.output, 0)
+    if not 64 <= asked.texture <= 8192:
+        raise ValueError(f"--texture is {asked.texture}; give 64 to 8192")
+    if not 1 <= asked.fps <= 240:
+        raise ValueError(f"--fps is {asked.fps:g}; give 1 to 240")
+    for path in (asked.avatar, *asked.motion):
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}")
+    check_output(asked.output, 50_000_000)
+    return Order(asked.avatar, asked.output, asked)
+
+
+def exported(order: Order, report: Report) -> list[Path]:
+    """Writes it; the files made. What is lost on the way is said, in millimetres."""
+    asked, output = order.asked, order.output
+    avatar = Avatar.load(order.avatar)
+    if output.suffix.lower() in MESHES:
+        return _mesh(avatar, order, report)
+    if not asked.motion:
+        write_splats(output, avatar.gaussians(avatar.posed(asked.pose, asked.expression)))
+        return [output]
+    motion, speaks = _moving(asked.motion[0], asked, report)
+    avatar = avatar.speaking() if speaks else avatar
+    first = output.with_name(_numbered(output, 0))
+    check_output(first, len(motion) * BYTES_A_GAUSSIAN * len(avatar.surface.discs.faces))
+    report.stage("writing")
+    for k, drive in enumerate(avatar.drives(motion)):
+        write_splats(output.with_name(_numbered(output, k)), avatar.gaussians(drive))
+        report.step(k + 1, len(motion))
+    return [first, output.with_name(_numbered(output, len(motion) - 1))]
+
+
+def _numbered(path: Path, number: int) -> str:
+    """The name of a frame. ValueError for a pattern without a place for its number."""
+    try:
+        name = path.name % number
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no pattern for numbers; write one like %04d.ply") from error
+    splat_format(Path(name))
+    return name
+
+
+def _mesh(avatar: Avatar, order: Order, report: Report) -> list[Path]:
+    asked, output = order.asked, order.output
+    motions = [(path.stem, *_moving(path, asked, report)) for path in asked.motion]
+    if any(speaks for _, _, speaks in motions):
+        avatar = avatar.speaking()
+    report.stage("taking the texture")
+    texture = baked(avatar.player, pictures(avatar), asked.texture, report.step)
+    made = figure(avatar, output.stem, texture)
+    report.stage("writing")
+    if output.suffix.lower() == ".obj":
+        drive = avatar.posed(asked.pose, asked.expression)
+        return write_obj(output, replace(made, vertices=avatar.player.vertices(drive)))
+    clips = [clip(avatar, name, motion) for name, motion, _ in motions]
+    write_glb(output, replace(made, clips=clips))
+    fewer, straight = loss(avatar)
+    report.say(
+        f"skin moves off by at most {1000 * fewer:.1f} mm for having four bones a vertex, and "
+        f"{1000 * straight:.1f} mm for linear skinning, in {len(POSES)} poses"
+    )
+    return [output]
+
+
+def _moving(path: Path, asked: "Export", report: Report) -> tuple[Motion, bool]:
+    """The whole of a motion, and whether its mouth says something."""
+    from incarnate.sources import source
+    from incarnate.speech import Speaking
+
+    found = source(path, Speaking(fps=asked.fps), asked.seed, report)
+    parts = list(found.parts())
+    whole = Motion(
+        found.fps,
+        torch.cat([part.pose for part in parts]),
+        torch.cat([part.transl for part in parts]),
+        torch.cat([part.expression for part in parts]),
+    )
+    return whole, found.speaks
+
+
+def pictures(avatar: Avatar) -> list[Shot]:
+    """What the texture is taken from: all sides, and above all what the photo showed."""
+    camera = avatar.camera
+    times = max(1.0, PHOTO_SIDE / max(camera.width, camera.height))
+    close = camera.resized(round(times * camera.width), round(times * camera.height))
+    return [*around(avatar.player, resting(avatar)), Shot(avatar.photo, close, PHOTO_WEIGHT)]
+
+
+def resting(avatar: Avatar) -> Drive:
+    """The body's rest pose, with the face of the photo."""
+    body = avatar.surface.body
+    return Drive(avatar.photo.expression, body.neutral_pose(), torch.zeros(3))
+
+
+def figure(avatar: Avatar, name: str, texture: Tensor) -> Figure:
+    """The mesh at rest, its face as in the photo; expressions are what they add to that."""
+    surface, face = avatar.surface, avatar.photo.expression
+    body = surface.body
+    drawn = (body.part_labels[body.faces] != PARTS.index("lashes")).all(1)  # No Gaussians on them.
+    neutral = body.express(surface.rest, face)
+    ones = torch.eye(len(ARKIT_NAMES))
+    return Figure(
+        name,
+        neutral + surface.vertex_offsets,
+        body.faces[drawn],
+        body.uvs,
+        body.face_uvs[drawn],
+        texture,
+        body.joint_names,
+        body.parents.tolist(),
+        surface.joints,
+        surface.weights,
+        ARKIT_NAMES,
+        torch.stack([body.express(surface.rest, face + one) - neutral for one in ones]),
+    )
+
+
+def clip(avatar: Avatar, name: str, motion: Motion) -> Clip:
+    """A motion as the figure's joints turn, its face on top of the figure's own."""
+    drives = list(avatar.drives(motion))
+    return Clip(
+        name,
+        motion.fps,
+        torch.stack([drive.pose for drive in drives]),
+        torch.stack([drive.transl for drive in drives]),
+        torch.stack([drive.expression for drive in drives]) - avatar.photo.expression,
+    )
+
+
+def loss(avatar: Avatar) -> tuple[float, float]:
+    """Metres by which skin is off in any preset pose: for four bones a vertex, for linear blending.
+
+    The first is against all bones, both blended linearly; the second against `skinned`.
+    """
+    surface = avatar.surface
+    weights, joints = held(surface.weights)
+    four = torch.zeros_like(surface.weights).scatter_add(1, joints, weights)
+    fewer = straight = 0.0
+    for points, bones in _presets(avatar):
+        linear = _blended(points, surface.weights, bones)
+        own = skinned(points, surface.weights, bones, surface.centers)
+        fewer = max(fewer, float((_blended(points, four, bones) - linear).norm(dim=1).max()))
+        straight = max(straight, float((linear - own).norm(dim=1).max()))
+    return fewer, straight
+
+
+def _presets(avatar: Avatar) -> Iterator[tuple[Tensor, Tensor]]:
+    """Skin at rest, and what moves it, in each preset pose."""
+    surface = avatar.surface
+    points = surface.rest + surface.vertex_offsets
+    for name in POSES:
+        for drive in avatar.drives(pose_preset(name)):
+            yield points, surface.body.bones(surface.joints, drive.pose, drive.transl)
+
+
+def _blended(
+    points: Float[Tensor, "v 3"], weights: Float[Tensor, "v j"], bones: Float[Tensor, "j 4 4"]
+) -> Float[Tensor, "v 3"]:
+    matrices = (weights @ bones[:, :3].flatten(1)).unflatten(1, (3, 4))
+    return (matrices[:, :, :3] @ points[..., None]).squeeze(-1) + matrices[:, :, 3]
