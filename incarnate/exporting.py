@@ -18,6 +18,7 @@ from incarnate.io.gltf import Clip, Figure, held, write_glb
 from incarnate.io.obj import write_obj
 from incarnate.io.runs import check_output
 from incarnate.io.splats import FORMATS, splat_format, write_splats
+from incarnate.io.written_motions import ENDINGS, write_motion
 from incarnate.motion import POSES, Motion, pose_preset
 from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.progress import Report
@@ -42,6 +43,9 @@ KINDS = (
         "Gaussians: fringes of hair and cloth; all but 4 bones a vertex; how joints keep volume; "
         "eyes turn as expressions do, in straight lines",
     ),
+    (".bvh", "a motion of body and hands, on an idealised adult", "face; how the person looks"),
+    (".npz", "a motion of body, hands, jaw and gaze (SMPL-X)", "other expressions; the looks"),
+    (".csv", "a motion of face, gaze and head (ARKit, Live Link Face)", "body, hands; the looks"),
     (".obj", "mesh in one pose, texture (.mtl, .png beside it)", "Gaussians, motion, expressions"),
 )
 """Ending, what it keeps, what it loses."""
@@ -66,32 +70,57 @@ def checked(asked: "Export") -> Order:
     """ValueError or OSError for what cannot be done; quick, before anything is loaded."""
     if asked.avatar is None or asked.output is None:
         raise ValueError("name the avatar and what to write, such as me.avatar me.glb; or --list")
-    mesh = asked.output.suffix.lower() in MESHES
-    if not mesh and not any(asked.output.name.lower().endswith(ending) for ending in FORMATS):
+    ending = asked.output.suffix.lower()
+    if ending in ENDINGS:
+        return _checked_motion(asked.avatar, asked.output, asked)
+    if ending not in MESHES and not asked.output.name.lower().endswith(tuple(FORMATS)):
         kinds = ", ".join(ending for ending, _, _ in KINDS)
         raise ValueError(f"{asked.output}: avatars are exported to {kinds}; --list says more")
-    sequence = "%" in asked.output.name
-    still = asked.output.suffix.lower() != ".glb" and not sequence
-    if asked.motion and still:
-        raise ValueError(f"{asked.output} holds no motion; write a .glb, or frames/%04d.ply")
-    if sequence and (mesh or len(asked.motion) != 1):
-        raise ValueError(f"{asked.output}: a sequence of Gaussians wants exactly one --motion")
-    if sequence:
+    if "%" in asked.output.name:
+        if ending in MESHES or len(asked.motion) != 1:
+            raise ValueError(f"{asked.output}: a sequence of Gaussians wants exactly one --motion")
         _numbered(asked.output, 0)
-    if not 64 <= asked.texture <= 8192:
-        raise ValueError(f"--texture is {asked.texture}; give 64 to 8192")
-    if not 1 <= asked.fps <= 240:
-        raise ValueError(f"--fps is {asked.fps:g}; give 1 to 240")
-    for path in (asked.avatar, *asked.motion):
-        if not path.is_file():
-            raise ValueError(f"there is no file {path}")
+    elif asked.motion and ending != ".glb":
+        raise ValueError(f"{asked.output} holds no motion; write a .glb, or frames/%04d.ply")
+    _check_numbers(asked)
+    _check_there(asked.avatar, *asked.motion)
     check_output(asked.output, 50_000_000)
     return Order(asked.avatar, asked.output, asked)
+
+
+def _check_numbers(asked: "Export") -> None:
+    for name, value, low, high in (
+        ("texture", asked.texture, 64, 8192),
+        ("fps", asked.fps, 1, 240),
+    ):
+        if not low <= value <= high:
+            raise ValueError(f"--{name} is {value:g}; give {low} to {high}")
+
+
+def _check_there(*paths: Path) -> None:
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}")
+
+
+def _checked_motion(source: Path, output: Path, asked: "Export") -> Order:
+    if asked.motion or source.suffix.lower() == ".avatar":
+        raise ValueError(
+            f"{output} holds a motion and nobody's looks: give the motion itself instead of an "
+            f"avatar, as in export {asked.motion[0] if asked.motion else 'walk.bvh'} {output}"
+        )
+    _check_numbers(asked)
+    _check_there(source)
+    check_output(output, 10_000_000)
+    return Order(source, output, asked)
 
 
 def exported(order: Order, report: Report) -> list[Path]:
     """Writes it; the files made. What is lost on the way is said, in millimetres."""
     asked, output = order.asked, order.output
+    if output.suffix.lower() in ENDINGS:
+        write_motion(output, _moving(order.avatar, asked, report)[0])
+        return [output]
     avatar = Avatar.load(order.avatar)
     if output.suffix.lower() in MESHES:
         return _mesh(avatar, order, report)

@@ -23,7 +23,7 @@ from incarnate.motion import resampled as at_rate
 from incarnate.progress import Report
 from incarnate.speech import Speaking, aligned, hama_loads, heard, performed, say, transcribed
 
-MOTION_FILES = (".bvh", ".npz")
+MOTION_FILES = (".bvh", ".npz", ".csv")
 PART = 64  # Frames.
 
 

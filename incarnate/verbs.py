@@ -111,7 +111,7 @@ class Animate:
     avatar: Positional[Path]
     """The avatar, as `create` made it."""
     motion: Positional[Path]
-    """The motion: .bvh, SMPL-X/AMASS .npz, or a film of a person."""
+    """The motion: .bvh, SMPL-X/AMASS .npz, ARKit .csv, or a film of a person."""
     output: Output
     """The film to write: .mp4 or .webm."""
     shot: OmitArgPrefixes[Shot]
@@ -150,10 +150,10 @@ class Talk:
 
 @dataclass(frozen=True)
 class Export:
-    """Take an avatar elsewhere: Gaussians (.ply, .spz, ...), a skinned mesh (.glb), or .obj."""
+    """Take an avatar or a motion elsewhere: Gaussians, a skinned mesh (.glb), .bvh, ARKit .csv."""
 
     avatar: Positional[Path | None] = None
-    """The avatar, as `create` made it."""
+    """The avatar, as `create` made it; for .bvh, .npz and .csv what moves: see --motion."""
     output: Positional[Path | None] = None
     """What to write; its ending says which kind. frames/%04d.ply, with a motion: a sequence."""
     pose: str = "stand"
@@ -161,7 +161,8 @@ class Export:
     expression: str = "neutral"
     """A preset (smile, ...), ARKit weights (jawOpen=0.5), or both, for what does not move."""
     motion: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="FILE")] = ()
-    """A .bvh or SMPL-X .npz, a film of a person, or a recording of speech; a .glb takes several."""
+    """A .bvh, SMPL-X .npz or ARKit .csv, a film of a person, or a recording of speech; a .glb
+    takes several."""
     fps: float = 30.0
     """Frames per second of motions."""
     texture: int = 2048

@@ -14,7 +14,9 @@ from incarnate.avatars.surface import Drive
 from incarnate.cli import main
 from incarnate.exporting import KINDS, clip, figure, loss, resting
 from incarnate.io.gltf import write_glb
+from incarnate.io.motions import read_motion
 from incarnate.io.splats import FORMATS, read_splats
+from incarnate.io.written_motions import ENDINGS
 from incarnate.motion import pose_preset, save_motion, walk_cycle
 from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.render import rasterize
@@ -121,6 +123,14 @@ def test_obj_stands_as_posed(avatar, path, tmp_path):
     np.testing.assert_allclose(points, wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_motion_goes_elsewhere_without_an_avatar(path, ending, tmp_path):
+    walk, out = path.with_name("walk.npz"), tmp_path / f"walk{ending}"
+    assert main(["export", str(walk), str(out), "--fps", "20", "-q"]) == 0
+    found = read_motion(out)
+    assert len(found) == 21 and (found.fps == pytest.approx(20) or ending == ".csv")
+
+
 def test_a_still_clip_is_the_pose(avatar, tmp_path):
     made = figure(avatar, "me", torch.zeros(8, 8, 3, dtype=torch.uint8))
     write_glb(tmp_path / "a.glb", replace(made, clips=[clip(avatar, "t", pose_preset("t-pose"))]))
@@ -135,7 +145,7 @@ def test_a_still_clip_is_the_pose(avatar, tmp_path):
 def test_the_list_names_every_kind(capsys):
     assert main(["export", "--list"]) == 0
     said = capsys.readouterr().out
-    assert set(FORMATS) | {".glb", ".obj"} == {ending for ending, _, _ in KINDS}
+    assert {*FORMATS, *ENDINGS, ".glb", ".obj"} == {ending for ending, _, _ in KINDS}
     assert all(ending in said for ending, _, _ in KINDS)
 
 
@@ -143,6 +153,7 @@ def test_the_list_names_every_kind(capsys):
     "told, said",
     [
         ([], "name the avatar and what to write"),
+        (["me.bvh"], "give the motion itself instead of an avatar"),
         (["me.fbx"], "avatars are exported to .ply, "),
         (["me.ply", "--motion", "walk.npz"], "holds no motion"),
         (["me.obj", "--motion", "walk.npz"], "holds no motion"),

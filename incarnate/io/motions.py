@@ -25,19 +25,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from incarnate.io.arkit_csv import read_arkit_csv
 from incarnate.motion.face import arkit_from_smplx
 from incarnate.motion.motion import Motion, grounded, load_motion
 from incarnate.motion.skeleton import INDEX, LEG_LENGTH, PARENTS, SMPLX_JOINTS, calibration, local
 
 
 def read_motion(path: Path) -> Motion:
-    """The motion in a `.bvh` or `.npz` file; ValueError or OSError says what is wrong with it."""
+    """The motion in a `.bvh`, `.npz` or ARKit `.csv` file.
+
+    ValueError or OSError says what is wrong with it.
+    """
     suffix = path.suffix.lower()
     if suffix == ".bvh":
         return _from_bvh(path)
     if suffix == ".npz":
         return _from_npz(path)
-    raise ValueError(f"{path.name}: unknown kind of motion {suffix!r}; give a .bvh or .npz file")
+    if suffix == ".csv":
+        return read_arkit_csv(path)
+    raise ValueError(f"{path.name}: unknown kind of motion {suffix!r}; give .bvh, .npz or .csv")
 
 
 # BVH ---------------------------------------------------------------------------------------------
@@ -45,8 +51,8 @@ def read_motion(path: Path) -> Motion:
 _SIDED = {  # Spellings of a joint once side and separators are gone, the surest first.
     "hip": ("upleg", "thigh", "upperleg01", "upperleg", "hip"),
     "knee": ("leg", "shin", "lowerleg01", "lowerleg", "lowleg", "calf", "knee"),
-    "ankle": ("foot", "ankle"),
-    "foot": ("toebase", "toe", "toe21", "ball", "toes"),
+    "ankle": ("ankle", "foot"),
+    "foot": ("toebase", "toe", "toe21", "ball", "toes", "foot"),
     "shoulder": ("arm", "shldr", "upperarm01", "upperarm", "uparm", "shoulder"),
     "collar": ("collar", "clavicle", "shoulder"),
     "elbow": ("forearm", "lowerarm01", "lowerarm", "lowarm", "elbow"),
