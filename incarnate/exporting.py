@@ -18,16 +18,18 @@ from incarnate.io.gltf import Clip, Figure, held, write_glb
 from incarnate.io.obj import write_obj
 from incarnate.io.runs import check_output
 from incarnate.io.splats import FORMATS, splat_format, write_splats
+from incarnate.io.vrm import Terms, write_vrm
 from incarnate.io.written_motions import ENDINGS, write_motion
 from incarnate.motion import POSES, Motion, pose_preset
 from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.progress import Report
+from incarnate.scene import Gaussians
 
 if TYPE_CHECKING:
     from incarnate.verbs import Export
 
 BYTES_A_GAUSSIAN = 248
-MESHES = (".glb", ".obj")
+MESHES = (".glb", ".vrm", ".obj")
 PHOTO_SIDE, PHOTO_WEIGHT = 1536, 20.0
 """Pixels of the photo's own picture, and its weight: it is what the rest is guessed from."""
 KINDS = (
@@ -42,6 +44,11 @@ KINDS = (
         "skinned mesh, texture, 52 ARKit expressions, motions as clips",
         "Gaussians: fringes of hair and cloth; all but 4 bones a vertex; how joints keep volume; "
         "eyes turn as expressions do, in straight lines",
+    ),
+    (
+        ".vrm",
+        "the same mesh in T-pose as VRM 1.0: humanoid bones, expressions, visemes, gaze",
+        "as .glb; motion; toes",
     ),
     (".bvh", "a motion of body and hands, on an idealised adult", "face; how the person looks"),
     (".npz", "a motion of body, hands, jaw and gaze (SMPL-X)", "other expressions; the looks"),
@@ -125,7 +132,7 @@ def exported(order: Order, report: Report) -> list[Path]:
     if output.suffix.lower() in MESHES:
         return _mesh(avatar, order, report)
     if not asked.motion:
-        write_splats(output, avatar.gaussians(avatar.posed(asked.pose, asked.expression)))
+        write_splats(output, standing(avatar, avatar.posed(asked.pose, asked.expression)))
         return [output]
     motion, speaks = _moving(asked.motion[0], asked, report)
     avatar = avatar.speaking() if speaks else avatar
@@ -133,7 +140,7 @@ def exported(order: Order, report: Report) -> list[Path]:
     check_output(first, len(motion) * BYTES_A_GAUSSIAN * len(avatar.surface.discs.faces))
     report.stage("writing")
     for k, drive in enumerate(avatar.drives(motion)):
-        write_splats(output.with_name(_numbered(output, k)), avatar.gaussians(drive))
+        write_splats(output.with_name(_numbered(output, k)), standing(avatar, drive))
         report.step(k + 1, len(motion))
     return [first, output.with_name(_numbered(output, len(motion) - 1))]
 
@@ -159,7 +166,16 @@ def _mesh(avatar: Avatar, order: Order, report: Report) -> list[Path]:
     report.stage("writing")
     if output.suffix.lower() == ".obj":
         drive = avatar.posed(asked.pose, asked.expression)
-        return write_obj(output, replace(made, vertices=avatar.player.vertices(drive)))
+        return write_obj(
+            output, replace(made, vertices=avatar.player.vertices(drive) + floor(avatar))
+        )
+    if output.suffix.lower() == ".vrm":
+        body = avatar.surface.body
+        made = laid(
+            made, avatar, replace(avatar.posed("t-pose"), expression=avatar.photo.expression)
+        )
+        write_vrm(output, made, body.smplx_joints, Terms(output.stem))
+        return [output]
     clips = [clip(avatar, name, motion) for name, motion, _ in motions]
     write_glb(output, replace(made, clips=clips))
     fewer, straight = loss(avatar)
@@ -194,6 +210,18 @@ def pictures(avatar: Avatar) -> list[Shot]:
     return [*around(avatar.player, resting(avatar)), Shot(avatar.photo, close, PHOTO_WEIGHT)]
 
 
+def floor(avatar: Avatar) -> Float[Tensor, "3"]:
+    """What brings the soles of the avatar at rest from where we have them to y = 0."""
+    lowest = avatar.player.vertices(resting(avatar))[:, 1].amin()
+    return torch.tensor([0.0, -float(lowest), 0.0])
+
+
+def standing(avatar: Avatar, drive: Drive) -> Gaussians:
+    """The Gaussians, the floor at y = 0."""
+    cloud = avatar.gaussians(drive)
+    return replace(cloud, means=cloud.means + floor(avatar))
+
+
 def resting(avatar: Avatar) -> Drive:
     """The body's rest pose, with the face of the photo."""
     body = avatar.surface.body
@@ -201,7 +229,8 @@ def resting(avatar: Avatar) -> Drive:
 
 
 def figure(avatar: Avatar, name: str, texture: Tensor) -> Figure:
-    """The mesh at rest, its face as in the photo; expressions are what they add to that."""
+    """The mesh at rest on y = 0, its face as in the photo; expressions are what they add."""
+    up = floor(avatar)
     surface, face = avatar.surface, avatar.photo.expression
     body = surface.body
     drawn = (body.part_labels[body.faces] != PARTS.index("lashes")).all(1)  # No Gaussians on them.
@@ -209,17 +238,32 @@ def figure(avatar: Avatar, name: str, texture: Tensor) -> Figure:
     ones = torch.eye(len(ARKIT_NAMES))
     return Figure(
         name,
-        neutral + surface.vertex_offsets,
+        neutral + surface.vertex_offsets + up,
         body.faces[drawn],
         body.uvs,
         body.face_uvs[drawn],
         texture,
         body.joint_names,
         body.parents.tolist(),
-        surface.joints,
+        surface.joints + up,
         surface.weights,
         ARKIT_NAMES,
         torch.stack([body.express(surface.rest, face + one) - neutral for one in ones]),
+    )
+
+
+def laid(made: Figure, avatar: Avatar, drive: Drive) -> Figure:
+    """The figure at rest in another pose, on the floor: skin, joints, what expressions add."""
+    surface = avatar.surface
+    bones = surface.body.bones(surface.joints, drive.pose, drive.transl)
+    turns = (surface.weights @ bones[:, :3, :3].flatten(1)).unflatten(1, (3, 3))
+    vertices = avatar.player.vertices(drive)
+    up = torch.tensor([0.0, -float(vertices[:, 1].amin()), 0.0])
+    return replace(
+        made,
+        vertices=vertices + up,
+        joints=(bones[:, :3, :3] @ surface.joints[..., None])[..., 0] + bones[:, :3, 3] + up,
+        morphs=(turns @ made.morphs[..., None])[..., 0],
     )
 
 

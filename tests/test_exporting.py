@@ -12,7 +12,7 @@ from skimage.data import astronaut
 from incarnate.avatar import Avatar
 from incarnate.avatars.surface import Drive
 from incarnate.cli import main
-from incarnate.exporting import KINDS, clip, figure, loss, resting
+from incarnate.exporting import KINDS, clip, figure, floor, loss, resting, standing
 from incarnate.io.gltf import write_glb
 from incarnate.io.motions import read_motion
 from incarnate.io.splats import FORMATS, read_splats
@@ -58,7 +58,7 @@ def test_a_clip_moves_the_mesh_as_we_do_but_for_the_loss_that_is_told(avatar, sc
     fewer, straight = loss(avatar)
     for number, drive in enumerate(avatar.drives(walk_cycle(fps=10.0))):
         told, _ = scene.frame(0, number)
-        wanted = avatar.player.vertices(drive)[own].numpy()
+        wanted = (avatar.player.vertices(drive) + floor(avatar))[own].numpy()
         gaps = np.linalg.norm(scene.vertices(told) - wanted, axis=1)
         assert gaps.max() < 1.5 * (fewer + straight) < 0.15
         assert gaps.mean() < 0.003
@@ -71,14 +71,14 @@ def test_an_expression_moves_the_mesh_as_ours(avatar, scene, name):
     face = rest.expression.clone()
     face[ARKIT_NAMES.index(name)] += 0.5
     wanted = avatar.player.vertices(replace(rest, expression=face))[corners(avatar)]
-    np.testing.assert_allclose(scene.vertices({}, {name: 0.5}), wanted, atol=2e-5)
+    np.testing.assert_allclose(scene.vertices({}, {name: 0.5}), wanted + floor(avatar), atol=2e-5)
 
 
 def test_the_textured_mesh_looks_like_the_gaussians(avatar, scene):
     rest = resting(avatar)
     for azimuth in (0.0, 2.0, np.pi):
         camera = avatar.framed(rest, "upper", azimuth, width=256, height=256)
-        vertices = torch.from_numpy(scene.vertices({})).float()
+        vertices = torch.from_numpy(scene.vertices({})).float() - floor(avatar)
         faces = torch.from_numpy(scene.faces().astype(np.int64))
         seen = rasterize(Mesh(vertices, faces, torch.zeros_like(vertices)), camera)
         uvs = torch.from_numpy(scene.attribute("TEXCOORD_0").copy())[faces]
@@ -98,7 +98,8 @@ def test_gaussians_stand_as_posed(avatar, path, ending, tmp_path):
     out = tmp_path / f"me{ending}"
     told = ["export", str(path), str(out), "--pose", "arms-up", "--expression", "smile", "-q"]
     assert main(told) == 0
-    made, found = avatar.gaussians(avatar.posed("arms-up", "smile")), read_splats(out)
+    made, found = standing(avatar, avatar.posed("arms-up", "smile")), read_splats(out)
+    assert abs(float(made.means[:, 1].quantile(0.01))) < 0.1  # Soles.
     assert len(found.means) == len(made.means)
     for bound in (torch.amin, torch.amax, torch.mean):
         torch.testing.assert_close(bound(found.means, 0), bound(made.means, 0), rtol=0, atol=2e-3)
@@ -111,7 +112,7 @@ def test_a_sequence_has_a_file_for_each_frame(avatar, path, tmp_path):
     drives = list(avatar.drives(walk_cycle(fps=10.0)))
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == [f"{k:03d}.splat" for k in range(len(drives))]
-    torch.testing.assert_close(read_splats(files[3]).means, avatar.gaussians(drives[3]).means)
+    torch.testing.assert_close(read_splats(files[3]).means, standing(avatar, drives[3]).means)
 
 
 def test_obj_stands_as_posed(avatar, path, tmp_path):
@@ -120,7 +121,7 @@ def test_obj_stands_as_posed(avatar, path, tmp_path):
     lines = [line.split() for line in (tmp_path / "me.obj").read_text().splitlines()]
     points = np.array([line[1:] for line in lines if line[0] == "v"], float)
     wanted = avatar.player.vertices(avatar.posed("arms-up"))
-    np.testing.assert_allclose(points, wanted, atol=1e-6)
+    np.testing.assert_allclose(points, wanted + floor(avatar), atol=1e-6)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -137,15 +138,41 @@ def test_a_still_clip_is_the_pose(avatar, tmp_path):
     told, _ = Scene(tmp_path / "a.glb").frame(0, 0)
     posed = avatar.posed("t-pose")
     drive = Drive(avatar.photo.expression, posed.pose, posed.transl)
-    wanted = avatar.player.vertices(drive)[corners(avatar)].numpy()
+    wanted = (avatar.player.vertices(drive) + floor(avatar))[corners(avatar)].numpy()
     gaps = np.linalg.norm(Scene(tmp_path / "a.glb").vertices(told) - wanted, axis=1)
     assert gaps.mean() < 0.003
+
+
+def test_a_vrm_stands_in_t_pose_on_the_floor_with_its_bones_and_expressions(avatar, path):
+    out = path.with_name("me.vrm")
+    assert main(["export", str(path), str(out), "--texture", "64", "-q"]) == 0
+    told = Scene(out)
+    vertices, joints = told.vertices({}), told.joints()
+    assert vertices[:, 1].min() == pytest.approx(0, abs=1e-5)
+    vrm = told.gltf.extensions["VRMC_vrm"]
+    bones = {name: joints[bone["node"]] for name, bone in vrm["humanoid"]["humanBones"].items()}
+    assert len(bones) == 52
+    for side, sign in (("left", 1), ("right", -1)):
+        arm = bones[f"{side}Hand"] - bones[f"{side}UpperArm"]
+        assert sign * arm[0] / np.linalg.norm(arm) > 0.995
+        assert bones[f"{side}Foot"][1] < bones[f"{side}LowerLeg"][1] < bones["hips"][1]
+    parents = {"chest": "spine", "leftHand": "leftLowerArm", "rightIndexDistal": "rightHand"}
+    for bone, parent in parents.items():
+        inner = vrm["humanoid"]["humanBones"]
+        assert told.below(inner[parent]["node"], inner[bone]["node"])
+    names = list(told.targets())
+    presets = vrm["expressions"]["preset"]
+    assert set(vrm["expressions"]["custom"]) == set(ARKIT_NAMES)
+    blink = {names[bind["index"]] for bind in presets["blinkLeft"]["morphTargetBinds"]}
+    assert blink == {"eyeBlinkLeft"}
+    moved = told.vertices({}, {"jawOpen": 0.6}) - vertices
+    assert moved[:, 1].min() < -0.01 and np.abs(moved[vertices[:, 1] < 1.0]).max() < 1e-3
 
 
 def test_the_list_names_every_kind(capsys):
     assert main(["export", "--list"]) == 0
     said = capsys.readouterr().out
-    assert {*FORMATS, *ENDINGS, ".glb", ".obj"} == {ending for ending, _, _ in KINDS}
+    assert {*FORMATS, *ENDINGS, ".glb", ".vrm", ".obj"} == {ending for ending, _, _ in KINDS}
     assert all(ending in said for ending, _, _ in KINDS)
 
 

@@ -1,9 +1,10 @@
 """What the embedded priors know, read back from what they make (`evaluate priors`).
 
-Every figure says who or what judged it. Readers (`readers`) are networks trained on other people;
-silhouettes are what covers black by half (normals) or is other than grey (rgb); all else compares
-with held-out people (`heldout`) whom the studio draws on the spot. Where a role shall be worth
-something, the same samples without it stand beside: its control.
+Every figure says who or what judged it. Readers (`readers`) are networks, with what they get right
+on held-out people beside each figure; silhouettes are what covers black by half (normals) or is
+other than grey (rgb); all else compares with held-out people (`heldout`) whom the studio draws on
+the spot. Where a role shall be worth something, the same samples without it stand beside: its
+control.
 """
 
 from collections.abc import Sequence

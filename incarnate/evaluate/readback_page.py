@@ -207,8 +207,8 @@ def card(
         "| stage | samples seen | loss |\n|---|---|---|\n" + "\n".join(stages),
         "## Figures",
         "`incarnate evaluate priors`, on people that were not trained on (seed 9). Readers "
-        "are classifiers trained on yet other people (seed 10); what they get right on held-out "
-        "pictures stands beside.",
+        "are classifiers (`incarnate weights list` says of whom they learnt); what they get right "
+        "on held-out pictures stands beside.",
         table(figures).strip(),
         "## Samples",
         "\n".join(f"![{title}]({name}.jpg)" for name, title in sheets.items()),

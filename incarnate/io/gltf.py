@@ -7,7 +7,7 @@ as colour, so the material is unlit (KHR_materials_unlit) where that is known, e
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -81,10 +81,18 @@ def write_glb(path: Path, figure: Figure) -> None:
     """Writes the figure; the file is whole or absent. ValueError for another ending."""
     if path.suffix.lower() != ".glb":
         raise ValueError(f"{path}: a skinned mesh is written to .glb")
-    packed = _Packed()
-    data = packed.finished(_gltf(packed, figure))
+    data = packed_glb(figure, {})
     with replacing(path) as part:
         part.write_bytes(data)
+
+
+def packed_glb(figure: Figure, extensions: Mapping[str, Any]) -> bytes:
+    """The GLB, with what extensions say at its top; joints are nodes 0 on, then comes the mesh."""
+    packed = _Packed()
+    made = _gltf(packed, figure)
+    made.extensions = dict(extensions)
+    made.extensionsUsed += list(extensions)
+    return packed.finished(made)
 
 
 def _gltf(packed: "_Packed", figure: Figure) -> "GLTF2":

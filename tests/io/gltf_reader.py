@@ -104,6 +104,15 @@ class Scene:
         ones = np.concatenate([moved, np.ones((len(moved), 1))], 1)
         return (blended @ ones[..., None])[:, :3, 0]
 
+    def joints(self) -> dict[int, NDArray]:
+        """Where nodes are at rest."""
+        return {index: world[:3, 3] for index, world in self._world({}).items()}
+
+    def below(self, above: int, node: int) -> bool:
+        """Whether a node hangs from another."""
+        children = self.gltf.nodes[above].children or ()
+        return node in children or any(self.below(child, node) for child in children)
+
     def _world(self, told: dict[tuple[int, str], NDArray]) -> dict[int, NDArray]:
         world: dict[int, NDArray] = {}
 
