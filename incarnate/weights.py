@@ -90,7 +90,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-unet",
         "priors/embedded/unet/diffusion_pytorch_model.safetensors",
-        "c491685b94ce81b08aa9bf98419a589a04f5e324a9c99cf74af81e5c264eb8bb",
+        "d7ab9afff83ec3f06ffb47a67183b4d1301d389c0a72b637c291fcb753b4d094",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -98,7 +98,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-text-encoder",
         "priors/embedded/text_encoder/model.safetensors",
-        "e2c597f61ff54f48ca164020ba09d7d1d251bfb5ee1fa2b51bc7a025c6d3ed90",
+        "9affe50d13ff5dd14d378c4a29523965e8b5f248f4c5c84c77d7aa94b4aef166",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -114,7 +114,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-pose",
         "priors/embedded/pose/diffusion_pytorch_model.safetensors",
-        "b60f94b8790223a3c5696b9496606153c36a93a12fdc90490bfff15ae695b310",
+        "caac1c98b9cfbdb6bede0c8159732f3cc88a92e9c6acd003639945a6efebccba",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -122,7 +122,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-normal",
         "priors/embedded/normal/diffusion_pytorch_model.safetensors",
-        "806e1f98081f2e58670309df53e8601cf8ad4aa74fc36793cdcc25be5202a87a",
+        "38d29f1ceab15bd772c7b86b195898677ddc39d2bb12605f6bff4577edf73fa4",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -130,7 +130,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-projection",
         "priors/embedded/projection/diffusion_pytorch_model.safetensors",
-        "7d3bde032ff26d0c7fbadf7d2917e6eebcf2d4e6180aaf54fe0d52d2d6cf46eb",
+        "425d14625de46f6316be162d12bf47608b74a671fe400f5c1f99af3a1753f72a",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -138,7 +138,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-motion",
         "priors/embedded/motion/diffusion_pytorch_model.safetensors",
-        "980c28de416199e7ce7a704061d6f52b36fd585bebdcd9bee1b7c44853f37099",
+        "000bf0beea56739b86a135fc23f4914108a5e809f5905f9e3010ae22a791f004",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.embeddings import TextTimeEmbedding
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.unets.unet_motion_model import MotionAdapter
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -164,7 +165,7 @@ def _text(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     told: dict[str, Any] = {
         "vocab_size": len(tokenizer),
         "hidden_size": TEXT_WIDTH,
-        "intermediate_size": 4 * TEXT_WIDTH,
+        "intermediate_size": 5 * TEXT_WIDTH // 2,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "max_position_embeddings": TOKENS,
@@ -196,7 +197,7 @@ def _vae() -> AutoencoderKL:
 
 
 def _unet() -> UNet2DConditionModel:
-    return UNet2DConditionModel(
+    unet = UNet2DConditionModel(
         sample_size=32,
         in_channels=CHANNELS,
         out_channels=CHANNELS,
@@ -207,7 +208,13 @@ def _unet() -> UNet2DConditionModel:
         cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=4,
         norm_num_groups=8,
+        # Sides and colours are heard sooner where all layers hear the whole sentence.
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
     )
+    assert isinstance(unet.add_embedding, TextTimeEmbedding)
+    nn.init.zeros_(unet.add_embedding.norm2.weight)
+    return unet
 
 
 def _motion() -> MotionAdapter:
