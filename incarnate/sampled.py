@@ -7,6 +7,7 @@ embedded body, through a camera that frames it as the studio does.
 import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, reduce
 from pathlib import Path
@@ -117,10 +118,12 @@ def sampled(
     read = understood(asked.text)
     shows = asked.domain or read.domain or "rgb"
     view = read.view or View((0.0,))
-    poses = _poses(asked, view, read)
     reference = None if asked.reference is None else _reference(asked.reference, asked.size)
     report.stage("loading")
-    ours = Priors.embedded(folder=asked.priors, quick=quick)
+    with ThreadPoolExecutor(1) as aside:  # The body loads while the priors do.
+        drawn = aside.submit(_poses, asked, view, read)
+        ours = Priors.embedded(folder=asked.priors, quick=quick)
+        poses = drawn.result()
     prior = {"normal": ours.text_to_normal, "depth": ours.text_to_depth, "rgb": ours.text_to_rgb}[
         shows
     ]
@@ -142,8 +145,8 @@ def sampled(
         made.append(sample(prior, noise, condition, asked.steps, asked.guidance_scale, told))
         first = first or clock()
     worded = poses is not None and not (asked.pose or asked.clip)
-    drawn = action_of(read.caption) if worded else ""
-    return Sampled(read, shows, view, torch.cat(made), first, drawn)
+    action = action_of(read.caption) if worded else ""
+    return Sampled(read, shows, view, torch.cat(made), first, action)
 
 
 def _reference(path: Path, size: int) -> Reference:
