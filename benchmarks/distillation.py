@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--pose", default="rest")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--picture", type=Path, default=Path("distilled.png"))
+    parser.add_argument("--picture", type=Path, default=Path("out/distilled.png"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     settings = Settings()
@@ -68,6 +68,7 @@ def main() -> None:
     seconds = float(np.mean([run.seconds for run in runs]))
     print(told("prior", [run.prior for run in runs], seconds))
     print(told("prior that knows", [bound.prior], bound.seconds))
+    args.picture.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(runs[0].picture).save(args.picture)
     print(f"\n{args.picture}: prior, control, truth")
 

@@ -208,7 +208,7 @@ def _unet() -> UNet2DConditionModel:
         cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=4,
         norm_num_groups=8,
-        # Sides and colours are heard sooner where all layers hear the whole sentence.
+        # All layers hear the whole sentence beside the time.
         addition_embed_type="text",
         addition_embed_type_num_heads=4,
     )
