@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,14 @@ from incarnate.avatars.bake import Shot, around, baked
 from incarnate.avatars.surface import Drive
 from incarnate.body.bending import skinned
 from incarnate.body.body import PARTS
+from incarnate.body.skinning import skin
 from incarnate.io.gltf import Clip, Figure, held, write_glb
 from incarnate.io.obj import write_obj
 from incarnate.io.runs import check_output
 from incarnate.io.splats import FORMATS, splat_format, write_splats
 from incarnate.io.vrm import Terms, write_vrm
 from incarnate.io.written_motions import ENDINGS, write_motion
-from incarnate.motion import POSES, Motion, pose_preset
+from incarnate.motion import POSES, Motion, concatenated, pose_preset
 from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.progress import Report
 from incarnate.scene import Gaussians
@@ -132,15 +134,18 @@ def exported(order: Order, report: Report) -> list[Path]:
     if output.suffix.lower() in MESHES:
         return _mesh(avatar, order, report)
     if not asked.motion:
-        write_splats(output, standing(avatar, avatar.posed(asked.pose, asked.expression)))
+        drive = avatar.posed(asked.pose, asked.expression)
+        write_splats(output, raised(avatar.gaussians(drive), floor(avatar)))
         return [output]
     motion, speaks = _moving(asked.motion[0], asked, report)
     avatar = avatar.speaking() if speaks else avatar
     first = output.with_name(_numbered(output, 0))
     check_output(first, len(motion) * BYTES_A_GAUSSIAN * len(avatar.surface.discs.faces))
     report.stage("writing")
+    up = floor(avatar)
     for k, drive in enumerate(avatar.drives(motion)):
-        write_splats(output.with_name(_numbered(output, k)), standing(avatar, drive))
+        cloud = raised(avatar.gaussians(drive), up)
+        write_splats(output.with_name(_numbered(output, k)), cloud)
         report.step(k + 1, len(motion))
     return [first, output.with_name(_numbered(output, len(motion) - 1))]
 
@@ -192,14 +197,7 @@ def _moving(path: Path, asked: "Export", report: Report) -> tuple[Motion, bool]:
     from incarnate.speech import Speaking
 
     found = source(path, Speaking(fps=asked.fps), asked.seed, report)
-    parts = list(found.parts())
-    whole = Motion(
-        found.fps,
-        torch.cat([part.pose for part in parts]),
-        torch.cat([part.transl for part in parts]),
-        torch.cat([part.expression for part in parts]),
-    )
-    return whole, found.speaks
+    return reduce(concatenated, found.parts()), found.speaks
 
 
 def pictures(avatar: Avatar) -> list[Shot]:
@@ -216,10 +214,9 @@ def floor(avatar: Avatar) -> Float[Tensor, "3"]:
     return torch.tensor([0.0, -float(lowest), 0.0])
 
 
-def standing(avatar: Avatar, drive: Drive) -> Gaussians:
-    """The Gaussians, the floor at y = 0."""
-    cloud = avatar.gaussians(drive)
-    return replace(cloud, means=cloud.means + floor(avatar))
+def raised(cloud: Gaussians, up: Float[Tensor, "3"]) -> Gaussians:
+    """The Gaussians, moved."""
+    return replace(cloud, means=cloud.means + up)
 
 
 def resting(avatar: Avatar) -> Drive:
@@ -286,12 +283,13 @@ def loss(avatar: Avatar) -> tuple[float, float]:
     """
     surface = avatar.surface
     weights, joints = held(surface.weights)
-    four = torch.zeros_like(surface.weights).scatter_add(1, joints, weights)
+    every = torch.arange(surface.weights.shape[1]).expand_as(surface.weights)
     fewer = straight = 0.0
     for points, bones in _presets(avatar):
-        linear = _blended(points, surface.weights, bones)
+        linear = skin(points, surface.weights, every, bones)
         own = skinned(points, surface.weights, bones, surface.centers)
-        fewer = max(fewer, float((_blended(points, four, bones) - linear).norm(dim=1).max()))
+        four = skin(points, weights, joints, bones)
+        fewer = max(fewer, float((four - linear).norm(dim=1).max()))
         straight = max(straight, float((linear - own).norm(dim=1).max()))
     return fewer, straight
 
@@ -303,10 +301,3 @@ def _presets(avatar: Avatar) -> Iterator[tuple[Tensor, Tensor]]:
     for name in POSES:
         for drive in avatar.drives(pose_preset(name)):
             yield points, surface.body.bones(surface.joints, drive.pose, drive.transl)
-
-
-def _blended(
-    points: Float[Tensor, "v 3"], weights: Float[Tensor, "v j"], bones: Float[Tensor, "j 4 4"]
-) -> Float[Tensor, "v 3"]:
-    matrices = (weights @ bones[:, :3].flatten(1)).unflatten(1, (3, 4))
-    return (matrices[:, :, :3] @ points[..., None]).squeeze(-1) + matrices[:, :, 3]

@@ -12,7 +12,7 @@ from skimage.data import astronaut
 from incarnate.avatar import Avatar
 from incarnate.avatars.surface import Drive
 from incarnate.cli import main
-from incarnate.exporting import KINDS, clip, figure, floor, loss, resting, standing
+from incarnate.exporting import KINDS, clip, figure, floor, loss, raised, resting
 from incarnate.io.gltf import write_glb
 from incarnate.io.motions import read_motion
 from incarnate.io.splats import FORMATS, read_splats
@@ -98,7 +98,8 @@ def test_gaussians_stand_as_posed(avatar, path, ending, tmp_path):
     out = tmp_path / f"me{ending}"
     told = ["export", str(path), str(out), "--pose", "arms-up", "--expression", "smile", "-q"]
     assert main(told) == 0
-    made, found = standing(avatar, avatar.posed("arms-up", "smile")), read_splats(out)
+    drive, found = avatar.posed("arms-up", "smile"), read_splats(out)
+    made = raised(avatar.gaussians(drive), floor(avatar))
     assert abs(float(made.means[:, 1].quantile(0.01))) < 0.1  # Soles.
     assert len(found.means) == len(made.means)
     for bound in (torch.amin, torch.amax, torch.mean):
@@ -112,7 +113,8 @@ def test_a_sequence_has_a_file_for_each_frame(avatar, path, tmp_path):
     drives = list(avatar.drives(walk_cycle(fps=10.0)))
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == [f"{k:03d}.splat" for k in range(len(drives))]
-    torch.testing.assert_close(read_splats(files[3]).means, standing(avatar, drives[3]).means)
+    wanted = avatar.gaussians(drives[3]).means + floor(avatar)
+    torch.testing.assert_close(read_splats(files[3]).means, wanted)
 
 
 def test_obj_stands_as_posed(avatar, path, tmp_path):

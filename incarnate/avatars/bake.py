@@ -57,8 +57,11 @@ def baked(
     inside = texels.face_ids >= 0
     spots = Spots(texels.face_ids[inside], texels.barycentrics[inside])
     total = torch.zeros(len(spots.faces), 4)
+    skin: _Skin | None = None
     for k, shot in enumerate(shots):
-        total += shot.weight * _taken(player, shot, spots)
+        if skin is None or skin.drive is not shot.drive:
+            skin = _Skin.of(player, shot.drive, spots)
+        total += shot.weight * _taken(player, shot, skin)
         progress(k + 1, len(shots))
     colors = total[:, :3] / total[:, 3:].clamp_min(1e-12)
     unseen = total[:, 3] < 1e-4
@@ -79,6 +82,24 @@ class Spots:
     def on(self, corners: Float[Tensor, "f 3 3"]) -> Float[Tensor, "n 3"]:
         """Where they are when the triangles' corners are these."""
         return (corners[self.faces] * self.barycentrics[..., None]).sum(1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Skin:
+    """The spots in one pose, which many pictures show."""
+
+    drive: Drive
+    mesh: Mesh
+    places: Float[Tensor, "n 3"]
+    normals: Float[Tensor, "n 3"]
+
+    @staticmethod
+    def of(player: Player, drive: Drive, spots: Spots) -> "_Skin":
+        vertices, faces = player.vertices(drive), player.surface.body.faces
+        corners = vertices[faces]
+        flat = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        mesh = Mesh(vertices, faces, torch.zeros_like(vertices))
+        return _Skin(drive, mesh, spots.on(corners), normalize(flat, dim=1)[spots.faces])
 
 
 def unwrapped(uvs: Float[Tensor, "t 2"], face_uvs: Int[Tensor, "f 3"], size: int) -> Fragments:
@@ -105,25 +126,19 @@ def around(player: Player, drive: Drive) -> list[Shot]:
     return shots
 
 
-def _taken(player: Player, shot: Shot, spots: Spots) -> Float[Tensor, "n 4"]:
+def _taken(player: Player, shot: Shot, skin: _Skin) -> Float[Tensor, "n 4"]:
     """Weighted colours and weights of the texels that this picture shows."""
-    camera, faces = shot.camera, player.surface.body.faces
-    vertices = player.vertices(shot.drive)
-    corners = vertices[faces]
-    places = spots.on(corners)
-    flat = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = normalize(flat, dim=1)[spots.faces]
+    camera, places = shot.camera, skin.places
     rays = normalize(camera.center - places, dim=1)
-    straight = (normals * rays).sum(1)
+    straight = (skin.normals * rays).sum(1)
     facing = (straight > AWAY).nonzero()[:, 0]
     here, straight = places[facing], straight[facing] ** STRAIGHT
     view = player.view(shot.drive, camera)
-    mesh = Mesh(vertices, faces, torch.zeros_like(vertices))
     depth = camera.local(here)[:, 2]
     at = camera.project(here) / here.new_tensor([camera.width, camera.height]) * 2 - 1
     seen = torch.cat([view.rgb, view.alpha[..., None]], 2).movedim(2, 0)
     colors, alpha = _looked_up(seen, at).split([3, 1], 1)
-    front = _looked_up(_nearest_around(rasterize(mesh, camera).depth)[None], at)[:, 0]
+    front = _looked_up(_nearest_around(rasterize(skin.mesh, camera).depth)[None], at)[:, 0]
     visible = (depth < front + SLACK) & (alpha[:, 0] > 0.5)
     near = (float(camera.intrinsics[1, 1]) / 1000 / depth) ** 2
     weights = torch.where(visible, straight * near, 0)[:, None]

@@ -1,4 +1,4 @@
-"""Motion files: BVH, SMPL-X / AMASS npz, and our own npz.
+"""Motion files: BVH, SMPL-X / AMASS npz, our own npz, ARKit CSV (`incarnate.io.arkit_csv`).
 
 BVH. Joints are found by name (Mixamo, CMU, Daz, MakeHuman and SMPL-X names, any prefix and case),
 the spine by its course from hips to neck. The rest pose may be a T, an A or anything upright: it
@@ -32,18 +32,12 @@ from incarnate.motion.skeleton import INDEX, LEG_LENGTH, PARENTS, SMPLX_JOINTS, 
 
 
 def read_motion(path: Path) -> Motion:
-    """The motion in a `.bvh`, `.npz` or ARKit `.csv` file.
-
-    ValueError or OSError says what is wrong with it.
-    """
+    """The motion in a file; ValueError or OSError says what is wrong with it."""
+    readers = {".bvh": _from_bvh, ".npz": _from_npz, ".csv": read_arkit_csv}
     suffix = path.suffix.lower()
-    if suffix == ".bvh":
-        return _from_bvh(path)
-    if suffix == ".npz":
-        return _from_npz(path)
-    if suffix == ".csv":
-        return read_arkit_csv(path)
-    raise ValueError(f"{path.name}: unknown kind of motion {suffix!r}; give .bvh, .npz or .csv")
+    if suffix not in readers:
+        raise ValueError(f"{path.name}: unknown kind of motion {suffix!r}; give .bvh, .npz or .csv")
+    return readers[suffix](path)
 
 
 # BVH ---------------------------------------------------------------------------------------------

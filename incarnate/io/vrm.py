@@ -11,6 +11,7 @@ from typing import Any
 
 from incarnate.io.gltf import Figure, packed_glb
 from incarnate.io.runs import replacing
+from incarnate.motion.expressions import EXPRESSIONS, both
 
 LICENSE = "https://vrm.dev/licenses/1.0/"
 """What VRM's schema wants in every file; the fields below say what it allows."""
@@ -38,27 +39,22 @@ BONES = _bones()
 """VRM's humanoid bones by SMPL-X's names. Toes are left out: ours move one by one."""
 
 
-def _both(stem: str, weight: float) -> dict[str, float]:
-    return {f"{stem}Left": weight, f"{stem}Right": weight}
-
-
 PRESETS: dict[str, dict[str, float]] = {
-    "happy": _both("mouthSmile", 0.8) | _both("cheekSquint", 0.4) | _both("eyeSquint", 0.25),
-    "angry": _both("browDown", 0.9) | _both("noseSneer", 0.5) | _both("mouthFrown", 0.4),
-    "sad": {"browInnerUp": 0.85, "mouthShrugLower": 0.35} | _both("mouthFrown", 0.65),
-    "relaxed": _both("mouthSmile", 0.3) | _both("eyeBlink", 0.25),
-    "surprised": {"browInnerUp": 0.8, "jawOpen": 0.4} | _both("browOuterUp", 0.8)
-    | _both("eyeWide", 0.8),
+    "happy": EXPRESSIONS["smile"],
+    "angry": EXPRESSIONS["angry"],
+    "sad": EXPRESSIONS["sad"],
+    "relaxed": both("mouthSmile", 0.3) | both("eyeBlink", 0.25),
+    "surprised": EXPRESSIONS["surprise"],
     "aa": {"jawOpen": 0.6},
-    "ih": {"jawOpen": 0.2} | _both("mouthStretch", 0.4) | _both("mouthSmile", 0.2),
+    "ih": {"jawOpen": 0.2} | both("mouthStretch", 0.4) | both("mouthSmile", 0.2),
     "ou": {"mouthPucker": 0.8, "jawOpen": 0.12},
-    "ee": {"jawOpen": 0.15} | _both("mouthSmile", 0.5) | _both("mouthStretch", 0.3),
+    "ee": {"jawOpen": 0.15} | both("mouthSmile", 0.5) | both("mouthStretch", 0.3),
     "oh": {"mouthFunnel": 0.7, "jawOpen": 0.35},
-    "blink": _both("eyeBlink", 1.0),
+    "blink": both("eyeBlink", 1.0),
     "blinkLeft": {"eyeBlinkLeft": 1.0},
     "blinkRight": {"eyeBlinkRight": 1.0},
-    "lookUp": _both("eyeLookUp", 1.0),
-    "lookDown": _both("eyeLookDown", 1.0),
+    "lookUp": both("eyeLookUp", 1.0),
+    "lookDown": both("eyeLookDown", 1.0),
     "lookLeft": {"eyeLookOutLeft": 1.0, "eyeLookInRight": 1.0},
     "lookRight": {"eyeLookInLeft": 1.0, "eyeLookOutRight": 1.0},
     "neutral": {},

@@ -9,27 +9,28 @@ from torch import Tensor
 from incarnate.motion.arkit import ARKIT_NAMES
 
 
-def _both(stem: str, weight: float) -> dict[str, float]:
+def both(stem: str, weight: float) -> dict[str, float]:
+    """The weight on the left and on the right."""
     return {f"{stem}Left": weight, f"{stem}Right": weight}
 
 
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "neutral": {},
-    "smile": _both("mouthSmile", 0.75) | _both("cheekSquint", 0.4) | _both("eyeSquint", 0.25)
-    | _both("mouthDimple", 0.15),
+    "smile": both("mouthSmile", 0.75) | both("cheekSquint", 0.4) | both("eyeSquint", 0.25)
+    | both("mouthDimple", 0.15),
     "mouth-open": {"jawOpen": 0.7},
-    "eyes-closed": _both("eyeBlink", 1.0),
+    "eyes-closed": both("eyeBlink", 1.0),
     "look-left": {"eyeLookOutLeft": 0.8, "eyeLookInRight": 0.8},
     "look-right": {"eyeLookInLeft": 0.8, "eyeLookOutRight": 0.8},
-    "look-up": _both("eyeLookUp", 0.8) | _both("eyeWide", 0.15),
-    "look-down": _both("eyeLookDown", 0.8) | _both("eyeBlink", 0.2),
-    "surprise": {"browInnerUp": 0.8, "jawOpen": 0.45} | _both("browOuterUp", 0.8)
-    | _both("eyeWide", 0.8),
-    "angry": _both("browDown", 0.9) | _both("eyeSquint", 0.4) | _both("noseSneer", 0.5)
-    | _both("mouthPress", 0.5) | _both("mouthFrown", 0.3),
-    "sad": {"browInnerUp": 0.85, "mouthShrugLower": 0.35} | _both("mouthFrown", 0.65)
-    | _both("eyeLookDown", 0.25) | _both("eyeBlink", 0.15),
-    "kiss": {"mouthPucker": 0.9, "mouthFunnel": 0.15} | _both("eyeBlink", 0.1),
+    "look-up": both("eyeLookUp", 0.8) | both("eyeWide", 0.15),
+    "look-down": both("eyeLookDown", 0.8) | both("eyeBlink", 0.2),
+    "surprise": {"browInnerUp": 0.8, "jawOpen": 0.45} | both("browOuterUp", 0.8)
+    | both("eyeWide", 0.8),
+    "angry": both("browDown", 0.9) | both("eyeSquint", 0.4) | both("noseSneer", 0.5)
+    | both("mouthPress", 0.5) | both("mouthFrown", 0.3),
+    "sad": {"browInnerUp": 0.85, "mouthShrugLower": 0.35} | both("mouthFrown", 0.65)
+    | both("eyeLookDown", 0.25) | both("eyeBlink", 0.15),
+    "kiss": {"mouthPucker": 0.9, "mouthFunnel": 0.15} | both("eyeBlink", 0.1),
     "wink": {"eyeBlinkLeft": 1.0, "cheekSquintLeft": 0.6, "mouthSmileLeft": 0.5,
              "mouthSmileRight": 0.2},
 }  # fmt: skip
