@@ -1,0 +1,10 @@
+"""What flags of several verbs are made of."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import FlagCreatePairsOff, arg
+
+Output = Annotated[Path, arg(aliases=["-o"])]
+Switch = FlagCreatePairsOff[bool]
+Quiet = Annotated[Switch, arg(aliases=["-q"])]
