@@ -5,7 +5,7 @@ OUT := out/demo
 # Two at once: more would share the same cores and memory.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ $$n -lt 2 ] && echo 0 || echo 2)
 
-.PHONY: setup demo test check fuzz sanitize priors clean
+.PHONY: setup demo test test-web page check fuzz sanitize priors clean
 
 setup: $(STAMP)
 
@@ -34,6 +34,19 @@ check: $(STAMP)
 test: check
 	$(BIN)/python -m pytest -q -n $(WORKERS)
 
+# What .html exports are filled into; needs npm, whereas what comes out needs nothing.
+PAGE := incarnate/assets/page/page.html
+page: $(PAGE)
+$(PAGE): web/package-lock.json web/build.mjs web/tsconfig.json $(wildcard web/src/*)
+	cd web && npm ci --silent --no-audit --no-fund && npm run --silent check && npm run --silent build
+
+# Pages and models in a browser: npm, and Debian's chromium (installed if it is missing, as root).
+test-web: $(STAMP) $(PAGE)
+	command -v chromium >/dev/null || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'playwright==1.65.*'
+	$(BIN)/python -m pytest -q -p no:cacheprovider web/tests
+
 # The core against its definition on more scenes than `test` has; says how many pixels hang on rounding.
 fuzz: $(STAMP)
 	INCARNATE_FUZZ=10000 $(BIN)/python -m pytest -q -rP -n $(WORKERS) tests/render/test_fuzz.py
@@ -59,5 +72,5 @@ priors: $(STAMP)
 	$(BIN)/incarnate evaluate priors -o $(PRIORS)/report --data $(PRIORS)/shards
 
 clean:
-	rm -rf build dist out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist out web/node_modules $(dir $(PAGE)) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -f $(STAMP)

@@ -125,6 +125,24 @@ class Avatar:
         """The avatar in the world."""
         return self.player.gaussians(drive)
 
+    def subject(
+        self, drive: Drive, framing: Framing = "full"
+    ) -> tuple[Float[Tensor, "3"], Float[Tensor, "2"]]:
+        """What a framing shows of the person as `drive` puts them: its middle, metres across and
+        up."""
+        vertices = self.player.vertices(drive)
+        low, high = vertices.amin(0), vertices.amax(0)
+        if framing == "full":
+            size = high - low
+            return (low + high) / 2, torch.stack([size[0].maximum(size[2]), size[1]])
+        head = vertices[self.surface.body.region("head") > 0.5]
+        center, size = (head.amin(0) + head.amax(0)) / 2, head.amax(0) - head.amin(0)
+        tall = size[1]
+        if framing == "upper":
+            down = torch.stack([tall * 0, tall * 0.9, tall * 0])
+            return center - down, torch.stack([tall * 2.6, tall * 3.2])
+        return center, torch.stack([tall * 1.1, tall * 1.25])
+
     def framed(
         self,
         drive: Drive,
@@ -135,21 +153,7 @@ class Avatar:
         height: int = 1024,
     ) -> Camera:
         """A camera on the person as `drive` puts them; angles in radians, 0 looks at the face."""
-        vertices = self.player.vertices(drive)
-        low, high = vertices.amin(0), vertices.amax(0)
-        if framing == "full":
-            center, size = (low + high) / 2, high - low
-            span = torch.stack([size[0].maximum(size[2]), size[1]])
-        else:
-            head = vertices[self.surface.body.region("head") > 0.5]
-            top, bottom = head[:, 1].amax(), head[:, 1].amin()
-            center = (head.amin(0) + head.amax(0)) / 2
-            tall = top - bottom
-            if framing == "upper":
-                center = center - torch.stack([tall * 0, tall * 0.9, tall * 0])
-                span = torch.stack([tall * 2.6, tall * 3.2])
-            else:
-                span = torch.stack([tall * 1.1, tall * 1.25])
+        center, span = self.subject(drive, framing)
         extent = max(
             span[1].item() * min(1, width / height), span[0].item() * min(1, height / width)
         )

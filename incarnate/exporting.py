@@ -18,6 +18,7 @@ from incarnate.body.body import PARTS
 from incarnate.body.skinning import skin
 from incarnate.io.gltf import Clip, Figure, held, write_glb
 from incarnate.io.obj import write_obj
+from incarnate.io.page import check_template, write_page
 from incarnate.io.runs import check_output
 from incarnate.io.splats import FORMATS, splat_format, write_splats
 from incarnate.io.vrm import Terms, write_vrm
@@ -26,12 +27,15 @@ from incarnate.motion import POSES, Motion, concatenated, pose_preset
 from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.progress import Report
 from incarnate.scene import Gaussians
+from incarnate.sharing import shared
 
 if TYPE_CHECKING:
+    from incarnate.sources import Source
     from incarnate.verbs import Export
 
 BYTES_A_GAUSSIAN = 248
 MESHES = (".glb", ".vrm", ".obj")
+PAGE = ".html"
 PHOTO_SIDE, PHOTO_WEIGHT = 1536, 20.0
 """Pixels of the photo's own picture, and its weight: it is what the rest is guessed from."""
 KINDS = (
@@ -51,6 +55,12 @@ KINDS = (
         ".vrm",
         "the same mesh in T-pose as VRM 1.0: humanoid bones, expressions, visemes, gaze",
         "as .glb; motion; toes",
+    ),
+    (
+        PAGE,
+        "a page of one file for any browser, offline: the Gaussians on their rig, 52 expressions, "
+        "motions with their sound, poses; any sound drives the face",
+        "nothing that shows; positions to some hundredths of a millimetre",
     ),
     (".bvh", "a motion of body and hands, on an idealised adult", "face; how the person looks"),
     (".npz", "a motion of body, hands, jaw and gaze (SMPL-X)", "other expressions; the looks"),
@@ -82,19 +92,25 @@ def checked(asked: "Export") -> Order:
     ending = asked.output.suffix.lower()
     if ending in ENDINGS:
         return _checked_motion(asked.avatar, asked.output, asked)
-    if ending not in MESHES and not asked.output.name.lower().endswith(tuple(FORMATS)):
+    if ending not in (*MESHES, PAGE) and not asked.output.name.lower().endswith(tuple(FORMATS)):
         kinds = ", ".join(ending for ending, _, _ in KINDS)
         raise ValueError(f"{asked.output}: avatars are exported to {kinds}; --list says more")
     if "%" in asked.output.name:
-        if ending in MESHES or len(asked.motion) != 1:
+        if ending in (*MESHES, PAGE) or len(_motions(asked)) != 1:
             raise ValueError(f"{asked.output}: a sequence of Gaussians wants exactly one --motion")
         _numbered(asked.output, 0)
-    elif asked.motion and ending != ".glb":
-        raise ValueError(f"{asked.output} holds no motion; write a .glb, or frames/%04d.ply")
+    elif _motions(asked) and ending not in (".glb", PAGE):
+        raise ValueError(f"{asked.output} holds no motion; write a .glb, .html or frames/%04d.ply")
+    if ending == PAGE:
+        check_template()
     _check_numbers(asked)
-    _check_there(asked.avatar, *asked.motion)
+    _check_there(asked.avatar, *_motions(asked))
     check_output(asked.output, 50_000_000)
     return Order(asked.avatar, asked.output, asked)
+
+
+def _motions(asked: "Export") -> tuple[Path, ...]:
+    return asked.motion if asked.speech is None else (*asked.motion, asked.speech)
 
 
 def _check_numbers(asked: "Export") -> None:
@@ -113,10 +129,10 @@ def _check_there(*paths: Path) -> None:
 
 
 def _checked_motion(source: Path, output: Path, asked: "Export") -> Order:
-    if asked.motion or source.suffix.lower() == ".avatar":
+    if _motions(asked) or source.suffix.lower() == ".avatar":
         raise ValueError(
             f"{output} holds a motion and nobody's looks: give the motion itself instead of an "
-            f"avatar, as in export {asked.motion[0] if asked.motion else 'walk.bvh'} {output}"
+            f"avatar, as in export {(*_motions(asked), 'walk.bvh')[0]} {output}"
         )
     _check_numbers(asked)
     _check_there(source)
@@ -133,11 +149,14 @@ def exported(order: Order, report: Report) -> list[Path]:
     avatar = Avatar.load(order.avatar)
     if output.suffix.lower() in MESHES:
         return _mesh(avatar, order, report)
-    if not asked.motion:
+    if output.suffix.lower() == PAGE:
+        return _page(avatar, order, report)
+    motions = _motions(asked)
+    if not motions:
         drive = avatar.posed(asked.pose, asked.expression)
         write_splats(output, raised(avatar.gaussians(drive), floor(avatar)))
         return [output]
-    motion, speaks = _moving(asked.motion[0], asked, report)
+    motion, speaks = _moving(motions[0], asked, report)
     avatar = avatar.speaking() if speaks else avatar
     first = output.with_name(_numbered(output, 0))
     check_output(first, len(motion) * BYTES_A_GAUSSIAN * len(avatar.surface.discs.faces))
@@ -162,7 +181,7 @@ def _numbered(path: Path, number: int) -> str:
 
 def _mesh(avatar: Avatar, order: Order, report: Report) -> list[Path]:
     asked, output = order.asked, order.output
-    motions = [(path.stem, *_moving(path, asked, report)) for path in asked.motion]
+    motions = [(path.stem, *_moving(path, asked, report)) for path in _motions(asked)]
     if any(speaks for _, _, speaks in motions):
         avatar = avatar.speaking()
     report.stage("taking the texture")
@@ -191,12 +210,29 @@ def _mesh(avatar: Avatar, order: Order, report: Report) -> list[Path]:
     return [output]
 
 
-def _moving(path: Path, asked: "Export", report: Report) -> tuple[Motion, bool]:
-    """The whole of a motion, and whether its mouth says something."""
+def _page(avatar: Avatar, order: Order, report: Report) -> list[Path]:
+    sources = [(path.stem, _source(path, order.asked, report)) for path in _motions(order.asked)]
+    report.stage("writing")
+    page, loss = shared(avatar, order.output.stem, sources, floor(avatar))
+    write_page(order.output, page)
+    report.say(
+        f"in the page Gaussians stand within {1000 * loss.position:.3f} mm of the avatar's, "
+        f"expressions move them within {1000 * loss.expression:.4f} mm, and they are "
+        f"{100 * loss.scale:.1f} % off in size at most"
+    )
+    return [order.output]
+
+
+def _source(path: Path, asked: "Export", report: Report) -> "Source":
     from incarnate.sources import source
     from incarnate.speech import Speaking
 
-    found = source(path, Speaking(fps=asked.fps), asked.seed, report)
+    return source(path, Speaking(fps=asked.fps), asked.seed, report)
+
+
+def _moving(path: Path, asked: "Export", report: Report) -> tuple[Motion, bool]:
+    """The whole of a motion, and whether its mouth says something."""
+    found = _source(path, asked, report)
     return reduce(concatenated, found.parts()), found.speaks
 
 

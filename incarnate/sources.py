@@ -105,14 +105,14 @@ def source(path: Path, config: Speaking, seed: int, report: Report) -> Source:
     Raises OSError if there is no such file, ValueError if it is none of these.
     """
     if path.suffix.lower() in MOTION_FILES:
-        return _still(at_rate(read_motion(path), config.fps), None)
+        return still(at_rate(read_motion(path), config.fps))
     has_picture, has_sound = _tracks(path)
     if not has_picture:
         return recording(path, None, config, seed, False, report)
     from incarnate.perception.film import motion_from_film
 
     motion = at_rate(motion_from_film(path, report), config.fps)
-    return _still(motion, (lambda: sound_blocks(path, RATE)) if has_sound else None)
+    return still(motion, (lambda: sound_blocks(path, RATE)) if has_sound else None)
 
 
 def mixed(base: Source, over: Source, share: Share) -> Source:
@@ -150,7 +150,7 @@ def joined(parts: Iterable[Motion]) -> Motion:
     )
 
 
-def _still(motion: Motion, sound: Callable[[], Iterator[Waveform]] | None) -> Source:
+def still(motion: Motion, sound: Callable[[], Iterator[Waveform]] | None = None) -> Source:
     """A motion that is known as a whole."""
     count = len(motion)
 

@@ -30,3 +30,7 @@ PATH="$PWD/$venv/bin:$PATH" "${pip[@]}" --no-build-isolation --editable '.[dev]'
 
 "$venv/bin/python" -c 'import cv2, mediapipe.tasks.python.vision' 2>/dev/null ||
   apt_install "libGL, which mediapipe loads," libgl1 libegl1 libgles2
+
+# The page that .html exports are filled into; all else works without it.
+{ command -v npm >/dev/null && make page; } ||
+  echo "setup: no page for .html exports: once npm is there, \`make page\` makes it" >&2

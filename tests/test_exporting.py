@@ -174,7 +174,9 @@ def test_a_vrm_stands_in_t_pose_on_the_floor_with_its_bones_and_expressions(avat
 def test_the_list_names_every_kind(capsys):
     assert main(["export", "--list"]) == 0
     said = capsys.readouterr().out
-    assert {*FORMATS, *ENDINGS, ".glb", ".vrm", ".obj"} == {ending for ending, _, _ in KINDS}
+    assert {*FORMATS, *ENDINGS, ".glb", ".vrm", ".obj", ".html"} == {
+        ending for ending, _, _ in KINDS
+    }
     assert all(ending in said for ending, _, _ in KINDS)
 
 

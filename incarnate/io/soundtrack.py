@@ -1,5 +1,8 @@
-"""Sound put to a film: its frames stay as they are encoded, AAC goes into .mp4, Opus into .webm."""
+"""Sound put to a film: its frames stay as they are encoded, AAC goes into .mp4, Opus into .webm.
 
+For pages it becomes a file of its own."""
+
+import io
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -18,6 +21,7 @@ from incarnate.io.runs import replacing
 RATE = 48_000  # Hertz; what Opus wants and AAC plays everywhere.
 CODECS = {".mp4": ("mp4", "aac"), ".webm": ("webm", "libopus")}
 BITS_A_SECOND = 128_000
+PAGE_BITS_A_SECOND = 80_000  # Of speech.
 _BASE = Fraction(1, RATE)
 
 
@@ -51,6 +55,22 @@ def add_sound(film: Path, sound: Iterable[Waveform], path: Path) -> None:
                     output.mux(packet)
         except av.error.FFmpegError as error:
             raise OSError(error.errno, f"{path} could not be written: {error.strerror}") from error
+
+
+def mp3(sound: Iterable[Waveform]) -> bytes:
+    """Sound as a file of its own that every browser plays; it comes in blocks at RATE.
+
+    OSError if it cannot be encoded.
+    """
+    file = io.BytesIO()
+    try:
+        with av.open(file, "w", format="mp3") as output:
+            track = cast(AudioStream, output.add_stream("libmp3lame", RATE, layout="mono"))
+            track.bit_rate = PAGE_BITS_A_SECOND
+            output.mux(list(_packets(track, sound)))
+    except av.error.FFmpegError as error:
+        raise OSError(error.errno, f"sound cannot be encoded: {error.strerror}") from error
+    return file.getvalue()
 
 
 def _seconds(packet: Packet) -> float:

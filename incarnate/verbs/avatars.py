@@ -138,7 +138,7 @@ class Talk:
 
 @dataclass(frozen=True)
 class Export:
-    """Take an avatar or a motion elsewhere: Gaussians, a skinned mesh (.glb), .bvh, ARKit .csv."""
+    """Take an avatar elsewhere: a page (.html), Gaussians, a skinned mesh (.glb); or a motion."""
 
     avatar: Positional[Path | None] = None
     """The avatar, as `create` made it; for .bvh, .npz and .csv what moves: see --motion."""
@@ -150,7 +150,9 @@ class Export:
     """A preset (smile, ...), ARKit weights (jawOpen=0.5), or both, for what does not move."""
     motion: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="FILE")] = ()
     """A .bvh, SMPL-X .npz or ARKit .csv, a film of a person, or a recording of speech; a .glb
-    takes several."""
+    and an .html take several."""
+    speech: Path | None = None
+    """A recording that the avatar says; the same as to give it as one more --motion."""
     fps: float = 30.0
     """Frames per second of motions."""
     texture: int = 2048
