@@ -101,7 +101,7 @@ def notice(avatar: Avatar) -> str:
 
 def _own(taken: set[str]) -> Iterable[tuple[str, Source]]:
     """Motions that every page has."""
-    for name, motion in (("idle", idle(15.0)), ("walk", walk_cycle())):
+    for name, motion in (("idle", idle(8.0)), ("walk", walk_cycle())):
         if name not in taken:
             yield name, still(motion)
 

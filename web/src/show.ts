@@ -68,7 +68,7 @@ export class Show {
   }
 
   take(pose: number): void {
-    this.silence();
+    if (!this.ear) this.silence();
     this.track = -1;
     this.pose = pose;
   }
@@ -77,11 +77,12 @@ export class Show {
     this.expression = expression;
   }
 
-  /** Chooses a motion and shows its start. */
+  /** Chooses a motion and shows its start; one without words goes along with what is heard. */
   choose(track: number): void {
-    this.silence();
+    const { sound, speaks } = this.tracks[track].clip;
     this.track = track;
-    const { sound } = this.tracks[track].clip;
+    if (this.ear && !speaks && sound < 0) return;
+    this.silence();
     this.sound = sound < 0 ? undefined : this.sounds[sound];
     this.seek(0);
   }
@@ -170,7 +171,7 @@ export class Show {
     const { wanted, own, bases, faces, expression } = this;
     const count = own.length;
     const track = this.track < 0 ? undefined : this.tracks[this.track];
-    if (track) track.at(this.second, wanted);
+    if (track) track.at(this.ear ? this.clock % track.seconds : this.second, wanted);
     else {
       wanted.quats.set(this.poses[this.pose].quats);
       wanted.transl.set(this.poses[this.pose].transl);
