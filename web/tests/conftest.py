@@ -83,6 +83,7 @@ def browser(path: Path) -> Iterator[Browser]:
 def tab(browser: Browser) -> Iterator[Page]:
     """A tab in which nothing may go wrong: no errors, no address but its own file."""
     context = browser.new_context(viewport={"width": 480, "height": 720})
+    context.set_default_timeout(60_000)
     page = context.new_page()
     wrong: list[str] = []
     page.on("console", lambda said: wrong.append(said.text) if _bad(said.type) else None)

@@ -20,15 +20,17 @@ from incarnate.avatar import Avatar
 from incarnate.cameras import Camera, look_at
 from incarnate.exporting import floor, raised
 from incarnate.motion import EXPRESSIONS, POSES, pose_preset, walk_cycle
+from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.render import render
 
 READY = "() => window.incarnate && window.incarnate.frames > 2"
 GROUND = 0xE8 / 255
+SLOW = 60_000  # Milliseconds that software may take to draw.
 
 
 def opened(tab: Page, where: str) -> Page:
     tab.goto(where)
-    tab.wait_for_function(READY, timeout=60_000)
+    tab.wait_for_function(READY, timeout=SLOW)
     return tab
 
 
@@ -174,7 +176,7 @@ def test_it_plays_from_disk_and_the_mouth_moves_with_the_sound(page: Page):
     page.wait_for_timeout(2000)
     _, before = watched(page, 5)
     page.click("#play")
-    page.wait_for_function("() => window.incarnate.show.second > 0.3", timeout=20_000)
+    page.wait_for_function("() => window.incarnate.show.second > 0.3", timeout=SLOW)
     seconds, during = watched(page, 12)
     still = np.abs(np.diff(before, axis=0)).mean()
     moving = np.abs(np.diff(during, axis=0)).mean()
@@ -232,7 +234,7 @@ def test_a_dropped_sound_drives_the_face(page: Page, avatar: Avatar, folder: Pat
     on = (time % 1) < 0.5  # Half a second of sound, half a second of silence.
     wavfile.write(folder / "ah.wav", rate, (8000 * vowel * on).clip(-32768, 32767).astype(np.int16))
     page.set_input_files("#file", str(folder / "ah.wav"))
-    page.wait_for_function("() => window.incarnate.show.hears", timeout=20_000)
+    page.wait_for_function("() => window.incarnate.show.hears", timeout=SLOW)
     told = jaws(page, avatar, 3.5)
     assert told[:, 0].max() > 0.25 and told[:, 0].min() < 0.08
     assert np.corrcoef(told[5:, 0], told[:-5, 1])[0, 1] > 0.6  # A tenth of a second behind.
@@ -263,7 +265,7 @@ def served(page_file: Path) -> Iterator[str]:
 def test_over_loopback_the_microphone_drives_the_face(tab: Page, avatar: Avatar, served: str):
     page = opened(tab, served)
     page.click("#microphone")
-    page.wait_for_function("() => window.incarnate.show.hears", timeout=20_000)
+    page.wait_for_function("() => window.incarnate.show.hears", timeout=SLOW)
     assert jaws(page, avatar, 4)[:, 0].max() > 0.15
     page.click("#microphone")
     assert not page.evaluate("() => window.incarnate.show.hears")
@@ -288,23 +290,26 @@ def test_a_drag_walks_round(page: Page):
     page.mouse.down()
     page.mouse.move(330, 200, steps=4)
     page.mouse.up()
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(2000)
     after = page.evaluate("() => window.incarnate.stage.camera.position.toArray()")
     assert np.linalg.norm(np.subtract(after, before)) > 0.3
 
 
 def test_pose_buttons_and_sliders_do_what_they_say(page: Page, avatar: Avatar):
     page.click("#poses >> text=arms-up")
-    page.wait_for_timeout(1500)
-    raised_arms = avatar.player.vertices(next(avatar.drives(pose_preset("arms-up"))))[:, 1].max()
-    assert vertices(page)[:, 1].max() == pytest.approx(
-        float(raised_arms + floor(avatar)[1]), abs=0.02
+    arms_up = avatar.player.vertices(next(avatar.drives(pose_preset("arms-up"))))[:, 1].max()
+    page.wait_for_function(
+        """(height) => {
+          const { vertices } = window.incarnate.rig;
+          return vertices.some((y, k) => k % 4 === 1 && y > height);
+        }""",
+        arg=float(arms_up + floor(avatar)[1]) - 0.02,
+        timeout=SLOW,
     )
     page.click("#shapes")
     page.locator("#sliders label", has_text="jawOpen").locator("input").fill("1")
-    page.wait_for_timeout(1500)
-    weights = page.evaluate("() => Array.from(window.incarnate.show.shown.weights)")
-    assert weights[24] > 0.9
+    jaw = ARKIT_NAMES.index("jawOpen")
+    page.wait_for_function(f"() => window.incarnate.show.shown.weights[{jaw}] > 0.99", timeout=SLOW)
 
 
 def _floats(recorded: NDArray[np.int16]) -> NDArray[np.float32]:
