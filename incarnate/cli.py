@@ -232,7 +232,6 @@ def _film(
     from incarnate.origins import marker, origin
     from incarnate.sources import Share, mixed, source
 
-    told = origin(verb, report)
     for region in ("face", "head", "hands", "body"):
         other = getattr(mix, region)
         if other is not None:
@@ -244,6 +243,7 @@ def _film(
     first = next(avatar.drives(next(moving.parts())))
     camera, behind = _scene(avatar, first, verb.shot)
     shots = ((drive, camera) for part in moving.parts() for drive in avatar.drives(part))
+    told = origin(verb, report)
     count, mark = moving.num_frames, marker(told)
     with credited(verb.output, told, report) as output:
         if moving.sound is None:

@@ -4,7 +4,7 @@ Files may be anybody's: what they say is shown without control characters, and n
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from incarnate.io.watermark import BITS, CHECKS, Found, false_alarms, read
 from incarnate.origins import consent, identity
 from incarnate.progress import Report
 
+Search = Callable[[Path], Iterator[UInt8[np.ndarray, "h w 3"]]]
 FRAMES = 64
 """Of a film, from its beginning, are looked at for a watermark."""
 FACTS = ("method", "quality", "seed", "framing", "incarnate")
@@ -107,6 +108,20 @@ class Inspected:
         )
 
 
+def _picture(path: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    yield read_photo(path).rgb
+
+
+def _film(path: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    return (frame.rgb for frame in islice(film_frames(path), FRAMES))
+
+
+SEARCHES: tuple[tuple[Literal["picture", "film"], Search], ...] = (
+    ("picture", _picture),
+    ("film", _film),
+)
+
+
 def inspected(path: Path, trusted: Path | None, report: Report) -> Inspected:
     """What a file says of where it comes from. OSError or ValueError if it cannot be read."""
     if path.is_dir():
@@ -119,7 +134,7 @@ def inspected(path: Path, trusted: Path | None, report: Report) -> Inspected:
     report.stage("looking for a watermark")
     if path.suffix.lower() == ".avatar":
         return Inspected(path, manifest, None, None, _avatar(path))
-    for kind, frames in (("picture", _picture), ("film", _film)):
+    for kind, frames in SEARCHES:
         try:
             mark = read(frames(path))
         except (ValueError, OSError):
@@ -132,14 +147,6 @@ def _avatar(path: Path) -> Avatar:
     meta, _ = unpack(path)
     facts = {name: meta[name] for name in FACTS if name in meta}
     return Avatar(identity(path), consent(meta), facts)
-
-
-def _picture(path: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    yield read_photo(path).rgb
-
-
-def _film(path: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    return (frame.rgb for frame in islice(film_frames(path), FRAMES))
 
 
 def _of(avatar: Avatar) -> Iterator[tuple[str, str]]:

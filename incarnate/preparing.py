@@ -69,7 +69,7 @@ def _export(verb: Export) -> None:
         with credited(order.output, told, report) as output:
             written = exported(replace(order, output=output), report)
         for path in written:
-            wrote(verb.output.with_name(path.name))
+            wrote(order.output.with_name(path.name))
 
 
 def _inspect(verb: Inspect) -> None:

@@ -40,6 +40,8 @@ CONSENT, MAKING = "incarnate.consent", "incarnate.making"
 NOT_STATED = "not stated"
 State = Literal["trusted", "valid", "invalid", "unreadable"]
 """Valid: as it was signed, by whomever. Invalid: the file or the manifest was changed since."""
+ABSENT = ("ManifestNotFound", "NotSupported")
+"""How c2pa's errors begin where a file holds no manifest, or is of a kind that cannot."""
 STATES: dict[str, State] = {"Trusted": "trusted", "Valid": "valid", "Invalid": "invalid"}
 LONGEST = 2000
 """Characters of words of consent."""
@@ -149,11 +151,11 @@ def read_manifest(path: Path, trusted: Path | None = None) -> Manifest | None:
         try:
             with c2pa.Reader(None, file, context=context) as reader:
                 return _told(reader, "embedded")
-        except (c2pa.C2paError.ManifestNotFound, c2pa.C2paError.NotSupported):
-            if not beside.is_file():
-                return None
         except c2pa.C2paError as error:
-            return Manifest("embedded", "unreadable", (str(error),))
+            if not str(error).startswith(ABSENT):
+                return Manifest("embedded", "unreadable", (str(error),))
+        if not beside.is_file():
+            return None
         file.seek(0)
         try:
             with c2pa.Reader(ANY, file, beside.read_bytes(), context) as reader:

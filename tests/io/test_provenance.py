@@ -91,7 +91,7 @@ def test_a_changed_side_car_and_that_of_another_file_are_told(tmp_path: Path):
     path = made(tmp_path / "me.glb")
     car = side_car(path)
     data = car.read_bytes()
-    at = data.index("gerne".encode())
+    at = data.index(b"gerne")
     car.write_bytes(data[:at] + b"ungern"[:5] + data[at + 5 :])
     changed = read_manifest(path)
     assert changed is not None and changed.state == "invalid"

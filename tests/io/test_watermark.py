@@ -49,7 +49,7 @@ def x264(frames: Sequence[np.ndarray], crf: int) -> list[np.ndarray]:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         output.mux(stream.encode(None))
     file.seek(0)
-    with av.open(file) as source:
+    with av.open(file, "r") as source:
         return [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
 
 
