@@ -4,9 +4,10 @@
 
 For an avatar that walks, in shots as `incarnate` takes them: PSNR of marked frames to unmarked
 ones (of transparent ones where they are seen), milliseconds of processor time a frame, by how much
-our own .mp4 grows, and of 64 bits how many are wrong in a frame, and after all frames have voted,
-behind x264 (preset medium, yuv420p) at four settings, JPEG at quality 85, and at 0.6 times the
-size. Then how far the bits of unmarked frames are from fair. Then bytes and seconds of signing.
+our own .mp4 and a .png grow, and of 64 bits how many are wrong in a frame, and after all frames
+have voted, behind x264 (preset medium, yuv420p) at four settings, JPEG at quality 85, and at 0.6
+times the size. Then how far the bits of unmarked frames are from fair. Then bytes and milliseconds
+of signing.
 """
 
 import argparse
@@ -74,7 +75,10 @@ def main() -> None:
     print(machine())
     print(f"{chosen.frames} frames, wrong of {BITS} bits: a frame / after the vote")
     names = [*(f"CRF {crf}" for crf in CRFS), "JPEG 85", "x 0.6"]
-    print(f"{'':32}{'PSNR':>6}{'ms':>6}{'.mp4':>7}" + "".join(f"{name:>11}" for name in names))
+    print(
+        f"{'':32}{'PSNR':>6}{'ms':>6}{'.mp4':>7}{'.png':>7}"
+        + "".join(f"{name:>11}" for name in names)
+    )
     unmarked = [line for shot in SHOTS for line in shown(avatar, shot, chosen.frames)]
     clear(avatar, chosen.frames)
     fair = np.mean(unmarked)
@@ -103,8 +107,13 @@ def shown(avatar: Avatar, shot: Shot, count: int) -> list[bool]:
     pairs = zip(marked, frames, strict=True)
     noise = np.mean([np.square(one - other.astype(float)).mean() for one, other in pairs])
     with tempfile.TemporaryDirectory() as folder:
-        film = Path(folder) / "film.mp4"
-        sizes = [(write_video(film, each, 30), film.stat().st_size)[1] for each in (frames, marked)]
+        film, still = Path(folder) / "film.mp4", Path(folder) / "still.png"
+        sizes = []
+        for each in (frames, marked):
+            write_video(film, each, 30)
+            write_picture(still, each[0])
+            sizes.append((film.stat().st_size, still.stat().st_size))
+    (film_before, still_before), (film_after, still_after) = sizes
     seen = [x264(marked, crf) for crf in CRFS]
     seen.append([jpeg(frame) for frame in marked[:8]])
     smaller = (shot.width * 3 // 5, shot.height * 3 // 5)
@@ -112,7 +121,9 @@ def shown(avatar: Avatar, shot: Shot, count: int) -> list[bool]:
     side = SIDES[0] if min(shot.width, shot.height) >= FINE else SIDES[1]
     line = f"{shot!s:32}{10 * np.log10(255**2 / noise):6.1f}{1000 * seconds:6.1f}"
     print(
-        line + f"{sizes[1] / sizes[0] - 1:7.0%}" + "".join(f"{wrong(s, side):>11}" for s in seen),
+        line
+        + f"{film_after / film_before - 1:7.0%}{still_after / still_before - 1:7.0%}"
+        + "".join(f"{wrong(s, side):>11}" for s in seen),
         flush=True,
     )
     return list((_told(frames[0], side) * MARK.bits > 0).tolist())

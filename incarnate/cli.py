@@ -326,9 +326,9 @@ def _check_film(verb: Animate | Talk) -> None:
         raise ValueError(f"the film {verb.output} must end in {' or '.join(FILMS)}")
     _check_shot(verb.shot, verb.output, 300)
     if verb.provenance:
-        from incarnate.io.credentials import credential
+        from incarnate.io.provenance import ready
 
-        credential()
+        ready()
 
 
 def _check_shot(shot: Shot, output: Path, frames: int) -> None:

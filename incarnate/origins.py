@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from incarnate.io.container import Meta, unpack
-from incarnate.io.credentials import credential
-from incarnate.io.provenance import LONGEST, Making, Origin
+from incarnate.io.provenance import LONGEST, Making, Origin, ready
 from incarnate.io.runs import file_hash
 from incarnate.io.watermark import Watermark
 from incarnate.progress import Report
@@ -29,7 +28,7 @@ def origin(verb: Render | Animate | Talk | Export | Sample, report: Report) -> O
     if not verb.provenance:
         report.say("--no-provenance: no content credentials, no watermark")
         return None
-    credential()
+    ready()
     match verb:
         case Sample():
             named = hashlib.sha256(repr((verb.text, verb.seed)).encode()).hexdigest()

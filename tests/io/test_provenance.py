@@ -20,7 +20,7 @@ from incarnate.audio import Waveform
 from incarnate.io.credentials import CHAIN, KEY, Credential, credential, named, self_made
 from incarnate.io.film import film_frames
 from incarnate.io.pictures import write_picture
-from incarnate.io.provenance import Making, Origin, credited, read_manifest, side_car
+from incarnate.io.provenance import Making, Origin, credited, read_manifest, ready, side_car
 from incarnate.io.soundtrack import RATE, add_sound
 from incarnate.io.video import write_video
 from incarnate.progress import Silent
@@ -156,6 +156,8 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeyp
     monkeypatch.setenv(KEY, str(unfit))
     with pytest.raises(ValueError, match="signing as 'me' failed"):
         made(path)
+    with pytest.raises(ValueError, match="signing as 'me' failed"):
+        ready()
     assert path.read_bytes() == before
     assert sorted(one.name for one in tmp_path.iterdir()) == ["me.png", "unfit.pem"]
 
