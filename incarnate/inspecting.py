@@ -101,10 +101,12 @@ class Inspected:
         mark = self.watermark
         if mark is None:
             return f"none found in this {self.pictures}"
+        voted = ""
+        if mark.frames > 1:
+            voted = f"; {mark.alone} of {mark.frames} frames say all {BITS} bits by themselves"
         return (
-            f"{mark.identity:08x}, by {mark.checks} of {CHECKS} check bits; {mark.agreement:.1%} "
-            f"of the bits of {mark.frames} frames agree, {mark.alone} say all {BITS} alone; "
-            f"by chance in one file of {1 / false_alarms():,.0f}"
+            f"{mark.identity:08x}, by {mark.checks} of {CHECKS} check bits, {mark.agreement:.1%} "
+            f"of bits agree{voted}; by chance in one file of {1 / false_alarms():,.0f}"
         )
 
 
