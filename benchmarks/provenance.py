@@ -27,7 +27,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from playback import machine
 
-from incarnate.avatar import Avatar
+from incarnate.avatar import Avatar, Framing
 from incarnate.io.credentials import credential
 from incarnate.io.pictures import backdrop, finished, write_picture
 from incarnate.io.provenance import Making, Origin, side_car, sign
@@ -47,7 +47,7 @@ class Shot:
 
     width: int
     height: int
-    framing: str
+    framing: Framing
     background: str
 
     def __str__(self) -> str:
