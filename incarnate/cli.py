@@ -9,7 +9,8 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -33,14 +34,14 @@ from incarnate.verbs import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float, UInt8
+    from jaxtyping import Float
     from torch import Tensor
 
     from incarnate.avatar import Avatar
     from incarnate.avatars.surface import Drive
     from incarnate.cameras import Camera
     from incarnate.fit import Target
+    from incarnate.io.video import Frame
     from incarnate.sources import Source
     from incarnate.speech import Speaking
 
@@ -109,10 +110,12 @@ def _doctor(verb: Doctor) -> int:
 def _create(verb: Create) -> None:
     from incarnate.io.runs import check_output, file_hash, open_run
     from incarnate.methods.parts import checked
+    from incarnate.origins import stated
 
     if verb.output.suffix != ".avatar":
         raise ValueError(f"the output {verb.output} must end in .avatar")
     check_output(verb.output, AVATAR_BYTES)
+    agreed = stated(verb.consent)
     model = verb.matting_model
     settings = {
         "photo": file_hash(verb.photo),
@@ -132,6 +135,7 @@ def _create(verb: Create) -> None:
             avatar, seen = with_photo(
                 verb.photo, verb.quality, verb.person, verb.seed, model, report, run, verb.without
             )
+            avatar = replace(avatar, meta=avatar.meta | agreed)
             avatar.save(verb.output)
         except ValueError:
             run.done()  # This photo makes no avatar, so there is nothing to continue.
@@ -162,8 +166,11 @@ def _render(verb: Render) -> None:
     with reporter(verb.quiet) as report:
         report.stage("loading")
         from incarnate.avatar import Avatar
+        from incarnate.io.provenance import credited
+        from incarnate.origins import marker, origin
 
         avatar = Avatar.load(verb.avatar)
+        told = origin(verb, report)
         drive = avatar.posed(verb.pose, verb.expression)
         camera, behind = _scene(avatar, drive, verb.shot)
         turn = 360 / count if verb.turntable and verb.shot.background != "photo" else 0.0
@@ -173,12 +180,13 @@ def _render(verb: Render) -> None:
             else (drive, camera)
             for i in range(count)
         )
-        _shoot(avatar, shots, behind, count, verb.shot.fps, verb.output, report)
+        with credited(verb.output, told, report) as output:
+            _shoot(avatar, shots, behind, count, verb.shot.fps, output, report, marker(told))
     wrote(verb.output)
 
 
 def _animate(verb: Animate) -> None:
-    _check_film(verb.shot, verb.output)
+    _check_film(verb)
     with reporter(verb.quiet) as report:
         report.stage("loading")
         from incarnate.sources import source
@@ -191,7 +199,7 @@ def _animate(verb: Animate) -> None:
 
 
 def _talk(verb: Talk) -> None:
-    _check_film(verb.shot, verb.output)
+    _check_film(verb)
     with reporter(verb.quiet) as report:
         report.stage("loading")
         from incarnate.sources import recording, sentence
@@ -219,7 +227,9 @@ def _film(
 ) -> None:
     """Films what moves the avatar, with other sources mixed in, and puts the sound to it."""
     from incarnate.avatar import Avatar
+    from incarnate.io.provenance import credited
     from incarnate.io.soundtrack import add_sound
+    from incarnate.origins import marker, origin
     from incarnate.sources import Share, mixed, source
 
     for region in ("face", "head", "hands", "body"):
@@ -233,15 +243,17 @@ def _film(
     first = next(avatar.drives(next(moving.parts())))
     camera, behind = _scene(avatar, first, verb.shot)
     shots = ((drive, camera) for part in moving.parts() for drive in avatar.drives(part))
-    silent = verb.output
-    if moving.sound is not None:
-        silent = verb.output.with_name(f".{verb.output.stem}.{os.getpid()}{verb.output.suffix}")
-    try:
-        _shoot(avatar, shots, behind, moving.num_frames, verb.shot.fps, silent, report)
-        if moving.sound is not None:
-            add_sound(silent, moving.sound(), verb.output)
-    finally:
-        if silent != verb.output:
+    told = origin(verb, report)
+    count, mark = moving.num_frames, marker(told)
+    with credited(verb.output, told, report) as output:
+        if moving.sound is None:
+            _shoot(avatar, shots, behind, count, verb.shot.fps, output, report, mark)
+            return
+        silent = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix}")
+        try:
+            _shoot(avatar, shots, behind, count, verb.shot.fps, silent, report, mark)
+            add_sound(silent, moving.sound(), output)
+        finally:
             silent.unlink(missing_ok=True)
 
 
@@ -290,15 +302,16 @@ def _shoot(
     fps: float,
     output: Path,
     report: Report,
+    mark: "Callable[[Frame], Frame]",
 ) -> None:
-    """Renders each drive from its camera into a film, or the first into a picture."""
+    """Renders each drive from its camera into a film, or the first into a picture; marks them."""
     from incarnate.io.pictures import finished, write_picture
     from incarnate.io.video import write_video
 
-    def frames() -> "Iterator[UInt8[np.ndarray, 'h w c']]":
+    def frames() -> "Iterator[Frame]":
         for i, (drive, camera) in enumerate(shots):
             view = avatar.render(drive, camera)
-            yield finished(view.rgb, view.alpha, behind)
+            yield mark(finished(view.rgb, view.alpha, behind))
             report.step(min(i + 1, count), count)
 
     report.stage("filming" if count > 1 else "rendering")
@@ -308,10 +321,14 @@ def _shoot(
         write_picture(output, next(frames()))
 
 
-def _check_film(shot: Shot, output: Path) -> None:
-    if output.suffix.lower() not in FILMS:
-        raise ValueError(f"the film {output} must end in {' or '.join(FILMS)}")
-    _check_shot(shot, output, 300)
+def _check_film(verb: Animate | Talk) -> None:
+    if verb.output.suffix.lower() not in FILMS:
+        raise ValueError(f"the film {verb.output} must end in {' or '.join(FILMS)}")
+    _check_shot(verb.shot, verb.output, 300)
+    if verb.provenance:
+        from incarnate.io.provenance import ready
+
+        ready()
 
 
 def _check_shot(shot: Shot, output: Path, frames: int) -> None:

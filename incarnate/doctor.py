@@ -72,6 +72,7 @@ def diagnosis() -> Diagnosis:
             *(_codec(name, use) for name, use in CODECS.items()),
             *(_speech(name, use) for name, use in SPEECH.items()),
             *(_weights(row) for row in TABLE),
+            _credential(),
             _matting(),
             _training(),
         )
@@ -169,6 +170,21 @@ def _weights(row: Weights) -> Check:
     if not verify(row.name):
         return Check(name, "missing", f"{found.name} differs from the one shipped", REINSTALL)
     return Check(name, "ok", f"{row.file}, sha256 {row.sha256[:12]}, {origin}")
+
+
+def _credential() -> Check:
+    from incarnate.io.credentials import CHAIN, KEY, credential, named, self_made
+
+    try:
+        if named() is not None:
+            return Check("credential", "ok", f"{credential().holder}: your own ({CHAIN}, {KEY})")
+        if self_made().exists():
+            held = f"{credential().holder} ({self_made()}): untrusted elsewhere"
+            return Check("credential", "ok", held)
+    except (OSError, ValueError) as error:
+        return Check("credential", "missing", str(error), f"mend it, or unset {CHAIN} and {KEY}")
+    remedy = f"one is made at first use; your own: {CHAIN} and {KEY}, see docs/provenance.md"
+    return Check("credential", "optional", "none yet to sign what is made", remedy)
 
 
 def _matting() -> Check:

@@ -7,21 +7,35 @@ inside the verb that needs it.
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
 from incarnate.progress import reporter
-from incarnate.verbs import Convert, Evaluate, Export, Listed, Plan, Sample, Studio, Train, Weights
+from incarnate.verbs import (
+    Convert,
+    Evaluate,
+    Export,
+    Inspect,
+    Listed,
+    Plan,
+    Sample,
+    Studio,
+    Train,
+    Weights,
+)
 
 FILMS = (".mp4", ".webm")
 _BEGAN = time.perf_counter()
 
 
-def prepare(verb: Export | Evaluate | Studio | Train | Sample | Plan | Weights) -> None:
+def prepare(verb: Export | Inspect | Evaluate | Studio | Train | Sample | Plan | Weights) -> None:
     """Runs such a verb."""
     match verb:
         case Export():
             _export(verb)
+        case Inspect():
+            _inspect(verb)
         case Evaluate():
             _evaluate(verb)
         case Studio():
@@ -40,6 +54,9 @@ def prepare(verb: Export | Evaluate | Studio | Train | Sample | Plan | Weights) 
 
 def _export(verb: Export) -> None:
     from incarnate.exporting import checked, exported, listed
+    from incarnate.io.provenance import credited
+    from incarnate.io.written_motions import ENDINGS
+    from incarnate.origins import origin
 
     if verb.list:
         sys.stdout.write(listed())
@@ -47,8 +64,20 @@ def _export(verb: Export) -> None:
     order = checked(verb)
     with reporter(verb.quiet) as report:
         report.stage("loading")
-        for path in exported(order, report):
-            wrote(path)
+        motion = order.output.suffix.lower() in ENDINGS  # Shows nobody.
+        told = None if motion else origin(verb, report)
+        with credited(order.output, told, report) as output:
+            written = exported(replace(order, output=output), report)
+        for path in written:
+            wrote(order.output.with_name(path.name))
+
+
+def _inspect(verb: Inspect) -> None:
+    from incarnate.inspecting import inspected
+
+    with reporter(verb.quiet or verb.json) as report:
+        found = inspected(verb.file, verb.trust, report)
+    sys.stdout.write(found.json() if verb.json else found.text())
 
 
 def _evaluate(verb: Evaluate) -> None:
@@ -158,7 +187,9 @@ def _train(verb: Train) -> None:
 
 def _sample(verb: Sample) -> None:
     from incarnate.io.pictures import picture_format, write_picture
+    from incarnate.io.provenance import credited
     from incarnate.io.runs import check_output
+    from incarnate.origins import marker, origin
     from incarnate.priors.lean import keep_memory, short_way
     from incarnate.sampled import FPS, checked, sampled
 
@@ -173,14 +204,17 @@ def _sample(verb: Sample) -> None:
         report.stage("getting ready")
         short_way()
         keep_memory()
+        told = origin(verb, report)
         made = sampled(verb, report, quick=True, clock=_running)
-    sys.stdout.write(made.text())
-    if film:
-        from incarnate.io.video import write_video
+        mark = marker(told)
+        with credited(verb.output, told, report) as output:
+            if film:
+                from incarnate.io.video import write_video
 
-        write_video(verb.output, made.frames(), FPS)
-    else:
-        write_picture(verb.output, made.sheet())
+                write_video(output, map(mark, made.frames()), FPS)
+            else:
+                write_picture(output, mark(made.sheet()))
+    sys.stdout.write(made.text())
     many = "" if verb.count == 1 else f", all {verb.count} after {_running():.1f} s"
     sys.stdout.write(
         f"seed {verb.seed}, {verb.steps} steps, guidance {verb.guidance_scale:g}; first after "

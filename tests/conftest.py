@@ -14,6 +14,16 @@ settings.register_profile("incarnate", deadline=None, max_examples=30, derandomi
 settings.load_profile("incarnate")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_credential(tmp_path_factory: pytest.TempPathFactory):
+    """Signing makes a credential for the user: that of the tests is not the developer's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        for name in ("INCARNATE_CERTIFICATE", "INCARNATE_KEY"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _one_thread():
     """Tests that compare to the last bit run in the same process after any other."""

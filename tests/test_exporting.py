@@ -111,7 +111,7 @@ def test_a_sequence_has_a_file_for_each_frame(avatar, path, tmp_path):
     motion = ["--motion", str(path.with_name("walk.npz")), "--fps", "10"]
     assert main(["export", str(path), str(tmp_path / "%03d.splat"), *motion, "-q"]) == 0
     drives = list(avatar.drives(walk_cycle(fps=10.0)))
-    files = sorted(tmp_path.iterdir())
+    files = sorted(tmp_path.glob("*.splat"))
     assert [file.name for file in files] == [f"{k:03d}.splat" for k in range(len(drives))]
     wanted = avatar.gaussians(drives[3]).means + floor(avatar)
     torch.testing.assert_close(read_splats(files[3]).means, wanted)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
-from incarnate.verbs.terms import Output, Quiet, Switch
+from incarnate.verbs.terms import Output, Provenance, Quiet, Switch
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Create:
     """An ONNX matting model to cut the person out with, instead of the built-in way."""
     without: tuple[str, ...] = ()
     """Parts of the method to leave out, to see what they do. A wrong name lists them all."""
+    consent: str | None = None
+    """How who is shown agreed, in words. Content credentials of all made of the avatar say them."""
     review: Switch = True
     """Write a page beside the avatar: how alike, what was guessed, what would help."""
     quiet: Quiet = False
@@ -74,6 +76,7 @@ class Render:
     """How long a film is."""
     frames: int | None = None
     """How many frames a film has, instead of --seconds."""
+    provenance: Provenance = True
     quiet: Quiet = False
     """Say nothing but errors."""
 
@@ -106,6 +109,7 @@ class Animate:
     mix: OmitArgPrefixes[Mix]
     seed: int = 0
     """Of what speech leaves open, if a recording drives a region."""
+    provenance: Provenance = True
     quiet: Quiet = False
     """Say nothing but errors."""
 
@@ -132,6 +136,7 @@ class Talk:
     """Same sound and seed: same motion."""
     allow_silence: Switch = False
     """Film even where no speech is found: the person breathes and blinks."""
+    provenance: Provenance = True
     quiet: Quiet = False
     """Say nothing but errors."""
 
@@ -161,5 +166,6 @@ class Export:
     """Of what speech leaves open, if a recording moves the avatar."""
     list: Switch = False
     """Only say what each kind keeps and loses."""
+    provenance: Provenance = True
     quiet: Quiet = False
     """Say nothing but errors."""

@@ -8,3 +8,7 @@ from tyro.conf import FlagCreatePairsOff, arg
 Output = Annotated[Path, arg(aliases=["-o"])]
 Switch = FlagCreatePairsOff[bool]
 Quiet = Annotated[Switch, arg(aliases=["-q"])]
+Provenance = Annotated[
+    Switch,
+    arg(help="Leave out content credentials and watermark: docs/provenance.md says what they are."),
+]

@@ -14,7 +14,7 @@ from tyro.conf import (
 )
 
 from incarnate.recipe import Recipe
-from incarnate.verbs.terms import Output, Quiet, Switch
+from incarnate.verbs.terms import Output, Provenance, Quiet, Switch
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ class Sample:
     """Clips of 8 frames instead of pictures; who neither text nor --pose says more of walks."""
     priors: Path | None = None
     """Another directory in the layout of the embedded priors."""
+    provenance: Provenance = True
     quiet: Quiet = False
     """Say nothing but errors and results."""
 
@@ -182,3 +183,17 @@ class Doctor:
 
     json: Switch = False
     """For machines."""
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Say where a picture, film or other file comes from: its content credentials and watermark."""
+
+    file: Positional[Path]
+    """The file, of any kind and from anywhere; its side-car is read along."""
+    trust: Path | None = None
+    """Certificates (PEM) of authorities whose signers are to be trusted; none are by themselves."""
+    json: Switch = False
+    """For machines."""
+    quiet: Quiet = False
+    """Say nothing but errors and results."""
