@@ -28,6 +28,7 @@ from incarnate.motion import (
     walk_cycle,
 )
 from incarnate.motion.arkit import ARKIT_NAMES
+from incarnate.origins import consent
 from incarnate.sources import Source, joined, still
 
 STILL = 1e-3
@@ -93,9 +94,11 @@ def shared(
 
 def notice(avatar: Avatar) -> str:
     """What whoever sees the page should know."""
+    words = consent(avatar.meta)
     return (
         f"A computed likeness, made from one photo by incarnate {version('incarnate')}, a "
-        "generative tool. What the photo did not show is guessed."
+        "generative tool. What the photo did not show is guessed. "
+        + ("Consent: not stated." if words is None else f"Consent: {words}")
     )
 
 

@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -19,7 +20,7 @@ from incarnate.io import page as pages
 from incarnate.io.soundtrack import RATE, mp3
 from incarnate.motion import POSES, Motion, walk_cycle
 from incarnate.motion.arkit import ARKIT_NAMES
-from incarnate.sharing import UNIT, restored, shared
+from incarnate.sharing import UNIT, notice, restored, shared
 from incarnate.sources import Source
 from tests.test_exporting import path as path  # The astronaut.
 
@@ -103,6 +104,13 @@ def test_its_sound_is_an_mp3_as_long_as_the_recording(made):
     assert len(heard) / RATE == pytest.approx(1, abs=0.06)
     spectrum = np.abs(np.fft.rfft(heard))
     assert np.argmax(spectrum) * RATE / len(heard) == pytest.approx(440, abs=5)
+
+
+def test_it_says_what_it_is_and_who_agreed(avatar, made):
+    assert "generative tool" in made[0].facts["notice"]
+    assert made[0].facts["notice"].endswith("Consent: not stated.")
+    agreed = replace(avatar, meta=avatar.meta | {"consent": "Ada agreed, 1 May"})
+    assert notice(agreed).endswith("Consent: Ada agreed, 1 May")
 
 
 def test_a_still_motion_of_one_frame_is_kept(avatar):
