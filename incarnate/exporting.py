@@ -12,7 +12,9 @@ from torch import Tensor
 
 from incarnate.avatar import Avatar
 from incarnate.avatars.bake import Shot, around, baked
+from incarnate.avatars.playback import Player
 from incarnate.avatars.surface import Drive
+from incarnate.avatars.washed import washed
 from incarnate.body.bending import skinned
 from incarnate.body.body import PARTS
 from incarnate.body.skinning import skin
@@ -166,7 +168,8 @@ def _mesh(avatar: Avatar, order: Order, report: Report) -> list[Path]:
     if any(speaks for _, _, speaks in motions):
         avatar = avatar.speaking()
     report.stage("taking the texture")
-    texture = baked(avatar.player, pictures(avatar), asked.texture, report.step)
+    player = Player(washed(avatar.surface, avatar.photo, avatar.camera))
+    texture = baked(player, pictures(avatar), asked.texture, report.step)
     made = figure(avatar, output.stem, texture)
     report.stage("writing")
     if output.suffix.lower() == ".obj":
@@ -205,7 +208,7 @@ def pictures(avatar: Avatar) -> list[Shot]:
     camera = avatar.camera
     times = max(1.0, PHOTO_SIDE / max(camera.width, camera.height))
     close = camera.resized(round(times * camera.width), round(times * camera.height))
-    return [*around(avatar.player, resting(avatar)), Shot(avatar.photo, close, PHOTO_WEIGHT)]
+    return [*around(avatar.player, resting(avatar)), Shot(avatar.photo, close, PHOTO_WEIGHT, True)]
 
 
 def floor(avatar: Avatar) -> Float[Tensor, "3"]:
