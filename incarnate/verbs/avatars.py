@@ -99,7 +99,8 @@ class Animate:
     avatar: Positional[Path]
     """The avatar, as `create` made it."""
     motion: Positional[Path]
-    """The motion: .bvh, SMPL-X/AMASS .npz, ARKit .csv, or a film of a person."""
+    """The motion: .bvh, .glb or .vrm with an animation, .vrma, SMPL-X/AMASS .npz, ARKit .csv, or a
+    film of a person."""
     output: Output
     """The film to write: .mp4 or .webm."""
     shot: OmitArgPrefixes[Shot]
@@ -149,7 +150,7 @@ class Export:
     expression: str = "neutral"
     """A preset (smile, ...), ARKit weights (jawOpen=0.5), or both, for what does not move."""
     motion: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="FILE")] = ()
-    """A .bvh, SMPL-X .npz or ARKit .csv, a film of a person, or a recording of speech; a .glb
+    """A .bvh, .glb, SMPL-X .npz or ARKit .csv, a film of a person, or a recording of speech; a .glb
     takes several."""
     fps: float = 30.0
     """Frames per second of motions."""

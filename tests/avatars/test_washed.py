@@ -8,7 +8,7 @@ SKIN, DARK = np.array([0.8, 0.6, 0.5]), np.array([0.2, 0.12, 0.08])
 
 
 def a_face(beard: bool = False):
-    """Half a cylinder of discs, 14 cm wide: colours, places, all of it face, grazed at its sides."""
+    """Half a cylinder, 14 cm wide: colours, places, all of it face, grazed at its sides."""
     rng = np.random.default_rng(0)
     angles = rng.uniform(-np.pi / 2, np.pi / 2, 2000)
     places = np.stack([0.07 * np.sin(angles), rng.uniform(0, 0.1, 2000), 0.07 * np.cos(angles)], 1)
