@@ -61,10 +61,12 @@ def rigify(name: str) -> str:
 class Made:
     """A GLB as other programs write it: bones have axes of their own, the armature is scaled."""
 
+    file: Any
+
     def __init__(self, named: Callable[[str], str], seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
         self.names = list(PLACES)
-        self.own = {name: Rotation.random(random_state=rng) for name in self.names}
+        self.own = {n: Rotation.from_quat(rng.standard_normal(4)) for n in self.names}
         self.blob = b""
         self.file = gltf.GLTF2(scene=0, scenes=[gltf.Scene(nodes=[len(PLACES)])])
         for name in self.names:
