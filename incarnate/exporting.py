@@ -9,11 +9,23 @@ from incarnate.avatar import Avatar
 from incarnate.avatars.bake import baked
 from incarnate.avatars.playback import Player
 from incarnate.avatars.washed import washed
-from incarnate.figures import RANDOM, clip, figure, floor, laid, light, loss, pictures, raised
+from incarnate.figures import (
+    RANDOM,
+    clip,
+    figure,
+    floor,
+    laid,
+    light,
+    loss,
+    pictures,
+    raised,
+    resting,
+)
 from incarnate.io.gltf import write_glb
 from incarnate.io.obj import write_obj
 from incarnate.io.runs import check_output
 from incarnate.io.splats import FORMATS, splat_format, write_splats
+from incarnate.io.usd import USD, check_usd, write_usd
 from incarnate.io.vrm import Terms, write_vrm
 from incarnate.io.written_motions import ENDINGS, write_motion
 from incarnate.motion import Motion, concatenated
@@ -23,7 +35,9 @@ if TYPE_CHECKING:
     from incarnate.verbs import Export
 
 BYTES_A_GAUSSIAN = 248
-MESHES = (".glb", ".vrm", ".obj")
+MESHES = (".glb", ".vrm", ".obj", *USD)
+CLIPS = (".glb", *USD)
+"""What holds motions."""
 KINDS = (
     (".ply", "all Gaussians, exact (3DGS, y down)", "motion; a sequence keeps it as frames"),
     (".compressed.ply", "Gaussians, positions to 0.1 % of their block", "motion"),
@@ -41,6 +55,11 @@ KINDS = (
         ".vrm",
         "the same mesh in T-pose as VRM 1.0: humanoid bones, expressions, visemes, gaze",
         "as .glb; motion; toes",
+    ),
+    (
+        ".usdz",
+        "the same mesh for USD (or .usdc, .usda), clips, and in its variant `look` the Gaussians",
+        "as .glb; Gaussians keep to the rest pose",
     ),
     (".bvh", "a motion of body and hands, on an idealised adult", "face; how the person looks"),
     (".npz", "a motion of body, hands, jaw and gaze (SMPL-X)", "other expressions; the looks"),
@@ -79,8 +98,10 @@ def checked(asked: "Export") -> Order:
         if ending in MESHES or len(asked.motion) != 1:
             raise ValueError(f"{asked.output}: a sequence of Gaussians wants exactly one --motion")
         _numbered(asked.output, 0)
-    elif asked.motion and ending != ".glb":
+    elif asked.motion and ending not in CLIPS:
         raise ValueError(f"{asked.output} holds no motion; write a .glb, or frames/%04d.ply")
+    if ending in USD:
+        check_usd()
     _check_numbers(asked)
     _check_there(asked.avatar, *asked.motion)
     check_output(asked.output, 50_000_000)
@@ -172,14 +193,19 @@ def _mesh(avatar: Avatar, order: Order, report: Report) -> list[Path]:
         )
         write_vrm(output, made, body.smplx_joints, Terms(output.stem))
         return [output]
-    clips = [clip(avatar, name, motion) for name, motion, _ in motions]
-    write_glb(output, replace(made, clips=clips))
+    made = replace(made, clips=[clip(avatar, name, motion) for name, motion, _ in motions])
+    if output.suffix.lower() in USD:
+        cloud = raised(avatar.gaussians(resting(avatar)), floor(avatar))
+        written = write_usd(output, made, cloud)
+    else:
+        write_glb(output, made)
+        written = [output]
     most, usual = loss(avatar, made.weights)
     report.say(
         f"on four bones a vertex, skin is off by at most {1000 * most:.0f} mm, and for all but one "
         f"in a thousand of its points by {1000 * usual:.0f} mm, in {RANDOM} random poses"
     )
-    return [output]
+    return written
 
 
 def _moving(path: Path, asked: "Export", report: Report) -> tuple[Motion, bool]:

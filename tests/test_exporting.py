@@ -23,6 +23,7 @@ from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.render import rasterize
 from incarnate.scene import Mesh
 from tests.io.gltf_reader import Scene
+from tests.io.usd_reader import bent, gaussians
 
 
 @pytest.fixture(scope="module")
@@ -172,10 +173,23 @@ def test_a_vrm_stands_in_t_pose_on_the_floor_with_its_bones_and_expressions(avat
     assert moved[:, 1].min() < -0.01 and np.abs(moved[vertices[:, 1] < 1.0]).max() < 1e-3
 
 
+def test_a_usdz_moves_as_the_glb_and_has_the_gaussians(avatar, path, scene):
+    out, walk = path.with_name("me.usdz"), str(path.with_name("walk.npz"))
+    told = ["export", str(path), str(out), "--texture", "64", "--fps", "10", "--motion", walk]
+    assert main([*told, "-q"]) == 0
+    for number in (0, 7):
+        wanted = scene.vertices(scene.frame(0, number)[0])
+        np.testing.assert_allclose(bent(out, number)[corners(avatar)], wanted, atol=1e-4)
+    wanted = avatar.gaussians(resting(avatar)).means + floor(avatar)
+    np.testing.assert_allclose(gaussians(out), wanted, atol=1e-6)
+
+
 def test_the_list_names_every_kind(capsys):
     assert main(["export", "--list"]) == 0
     said = capsys.readouterr().out
-    assert {*FORMATS, *ENDINGS, ".glb", ".vrm", ".obj"} == {ending for ending, _, _ in KINDS}
+    assert {*FORMATS, *ENDINGS, ".glb", ".vrm", ".obj", ".usdz"} == {
+        ending for ending, _, _ in KINDS
+    }
     assert all(ending in said for ending, _, _ in KINDS)
 
 

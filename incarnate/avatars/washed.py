@@ -68,8 +68,10 @@ def recolored(
     usual = lab[face & ~aside & front]
     if len(usual) < ENOUGH:
         return colors
-    gaps, _ = KDTree(usual / UNIT).query(lab / UNIT, [max(1, round(COMMON * len(usual)))])
-    far = np.asarray(gaps)[:, 0]
+    common = max(1, round(COMMON * len(usual)))
+    gaps, _ = KDTree(usual / UNIT).query(lab[face] / UNIT, common)
+    far = np.zeros(len(lab))
+    far[face] = np.asarray(gaps).reshape(int(face.sum()), -1)[:, -1]
     low, high = UNLIKE
     strays = np.flatnonzero(face & aside & (far > low))
     sound = np.flatnonzero(face & (far <= low))

@@ -139,7 +139,7 @@ class Talk:
 
 @dataclass(frozen=True)
 class Export:
-    """Take an avatar or a motion elsewhere: Gaussians, a skinned mesh (.glb), .bvh, ARKit .csv."""
+    """Take an avatar or a motion elsewhere: Gaussians, a skinned mesh (.glb), USD, .bvh, .csv."""
 
     avatar: Positional[Path | None] = None
     """The avatar, as `create` made it; for .bvh, .npz and .csv what moves: see --motion."""
@@ -151,7 +151,7 @@ class Export:
     """A preset (smile, ...), ARKit weights (jawOpen=0.5), or both, for what does not move."""
     motion: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="FILE")] = ()
     """A .bvh, .glb, SMPL-X .npz or ARKit .csv, a film of a person, or a recording of speech; a .glb
-    takes several."""
+    or .usdz takes several."""
     fps: float = 30.0
     """Frames per second of motions."""
     texture: int = 2048
