@@ -19,7 +19,7 @@ from PIL import Image
 from playback import machine
 
 from incarnate.avatar import Avatar
-from incarnate.exporting import KINDS, Order, checked, exported
+from incarnate.exporting import KINDS, MESHES, Order, checked, exported
 from incarnate.io.written_motions import ENDINGS
 from incarnate.metrics import psnr
 from incarnate.progress import Silent
@@ -48,7 +48,7 @@ def main() -> None:
             written = exported(order, Silent())
             seconds = time.perf_counter() - start
             size = sum(path.stat().st_size for path in written)
-            each = "" if ending in (".glb", ".vrm", ".obj") else f"{size / count:8.1f} a Gaussian"
+            each = "" if ending in MESHES else f"{size / count:8.1f} a Gaussian"
             print(f"{ending:16}{size:12,} bytes {seconds:8.2f} s {each}")
         if chosen.photo:
             mesh, cloud = likeness(chosen.avatar, chosen.photo, Scene(Path(folder) / "me.glb"))

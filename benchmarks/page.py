@@ -19,7 +19,7 @@ from playback import machine
 from incarnate.audio import Waveform, resampled
 from incarnate.avatar import Avatar
 from incarnate.avatars.surface import SurfaceAvatar, picked
-from incarnate.exporting import floor
+from incarnate.figures import floor
 from incarnate.io.page import write_page
 from incarnate.io.soundtrack import RATE
 from incarnate.sharing import shared

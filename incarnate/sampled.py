@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FRAMES, FPS = 8, 10.0
 """Of a clip, as the embedded motion modules know them."""
-MOTIONS = (".bvh", ".npz")
+MOTIONS = (".bvh", ".glb", ".npz")
 GREY = 0.5  # What people stood before in training.
 ELEVATION, FOV = 0.05, 0.45
 GAP = 2  # Pixels between pictures.
@@ -103,7 +103,9 @@ def checked(asked: "Sample") -> None:
         raise ValueError(f"--guidance-scale is {asked.guidance_scale}; give 0 or more, such as 4")
     for name in asked.pose:
         if _is_file(name) and not Path(name).is_file():
-            raise ValueError(f"there is no motion {name}; give a preset, or a .bvh or .npz file")
+            raise ValueError(
+                f"there is no motion {name}; give a preset, or a .bvh, .glb or .npz file"
+            )
 
 
 def _is_file(name: str) -> bool:
@@ -231,7 +233,7 @@ def _moving(name: str) -> "Motion":
     if not _is_file(name):
         return pose_preset(name)
     if Path(name).suffix.lower() not in MOTIONS:
-        raise ValueError(f"--pose takes presets, .bvh and .npz files; {name} is none of them")
+        raise ValueError(f"--pose takes presets, .bvh, .glb and .npz files; {name} is none of them")
     return grounded(read_motion(Path(name)))
 
 

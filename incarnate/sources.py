@@ -15,7 +15,7 @@ import torch
 from av.stream import Disposition
 
 from incarnate.audio import Waveform, resampled
-from incarnate.io.motions import read_motion
+from incarnate.io.motions import READERS, read_motion
 from incarnate.io.sounds import check_sound, read_sound, sound_blocks
 from incarnate.io.soundtrack import RATE
 from incarnate.motion import Motion, blended
@@ -23,7 +23,7 @@ from incarnate.motion import resampled as at_rate
 from incarnate.progress import Report
 from incarnate.speech import Speaking, aligned, hama_loads, heard, performed, say, transcribed
 
-MOTION_FILES = (".bvh", ".npz", ".csv")
+MOTION_FILES = (*READERS, ".npz")
 PART = 64  # Frames.
 
 
@@ -100,7 +100,7 @@ def recording(
 
 
 def source(path: Path, config: Speaking, seed: int, report: Report) -> Source:
-    """What a file says: a motion (.bvh, .npz), a film with a person in it, or a recording.
+    """What a file says: a motion (.bvh, .glb, ...), a film with a person in it, or a recording.
 
     Raises OSError if there is no such file, ValueError if it is none of these.
     """
@@ -171,8 +171,8 @@ def _tracks(path: Path) -> tuple[bool, bool]:
             return bool(films), bool(container.streams.audio)
     except av.error.FFmpegError as error:
         raise ValueError(
-            f"{path} cannot be read ({error.strerror}); wanted is a motion (.bvh, .npz), a film or "
-            "a recording"
+            f"{path} cannot be read ({error.strerror}); wanted is a motion (.bvh, .glb, .npz), a "
+            "film or a recording"
         ) from error
 
 

@@ -15,7 +15,7 @@ from incarnate.audio import Waveform
 from incarnate.avatar import Avatar
 from incarnate.avatars.surface import carried, placed, triangle_frames
 from incarnate.cli import main
-from incarnate.exporting import floor
+from incarnate.figures import floor
 from incarnate.io import page as pages
 from incarnate.io.soundtrack import RATE, mp3
 from incarnate.motion import POSES, Motion, walk_cycle

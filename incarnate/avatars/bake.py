@@ -2,13 +2,15 @@
 
 Every texel looks from its place on the mesh into the cameras and takes the mean of what those see
 that see it, the straighter and the nearer the more. What no camera sees (mouth, armpits) takes
-the colours of the Gaussians nearest to it on the same part of the body. Texels count from the upper
-left, as pictures and glTF do; uvs from the lower left.
+the colours of the Gaussians nearest to it on the same part of the body. In the mouth, the photo
+alone is believed: other pictures see teeth past the fringes of lips; what it does not show is as
+dark as an open mouth is there. Texels count from the upper left, as pictures and glTF do; uvs from
+the lower left.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,12 +20,15 @@ from scipy.spatial import KDTree
 from torch import Tensor
 from torch.nn.functional import grid_sample, max_pool2d, normalize
 
+from incarnate.avatars.hollow import OPEN, inner, lit
 from incarnate.avatars.playback import Player
 from incarnate.avatars.surface import Drive
 from incarnate.cameras import Camera, orbit
+from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.render import rasterize
 from incarnate.render.raster import Fragments
 from incarnate.scene import Mesh
+from incarnate.scene.mesh import vertex_normals
 
 SLACK = 0.004
 """Metres that a texel may lie behind what a camera sees first: Gaussians stand off the mesh."""
@@ -33,6 +38,9 @@ AWAY = 0.05
 """Texels at a lower cosine are not looked at."""
 FAR = 1e3
 NEAREST = 4  # Gaussians, where no camera sees.
+GUESS = 5.0
+"""What a guess in the mouth counts: as much as a photo of 500 pixels a metre, seen straight."""
+GAMMA = 2.2  # From light to the numbers of a picture.
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +51,8 @@ class Shot:
     camera: Camera
     weight: float = 1.0
     """How much it counts beside others that see as straight and as near."""
+    mouth: bool = False
+    """Whether it is believed where it sees into the mouth."""
 
 
 def baked(
@@ -57,16 +67,18 @@ def baked(
     inside = texels.face_ids >= 0
     spots = Spots(texels.face_ids[inside], texels.barycentrics[inside])
     total = torch.zeros(len(spots.faces), 4)
+    inward = inner(body.part_labels[body.faces[spots.faces, 0]])
     skin: _Skin | None = None
     for k, shot in enumerate(shots):
         if skin is None or skin.drive is not shot.drive:
             skin = _Skin.of(player, shot.drive, spots)
-        total += shot.weight * _taken(player, shot, skin)
+        seen = shot.weight * _taken(player, shot, skin)
+        total += seen if shot.mouth else torch.where(inward[:, None], 0, seen)
         progress(k + 1, len(shots))
+    total[inward] += _guessed(player, shots[0].drive, spots.at(inward))
     colors = total[:, :3] / total[:, 3:].clamp_min(1e-12)
     unseen = total[:, 3] < 1e-4
-    lost = Spots(spots.faces[unseen], spots.barycentrics[unseen])
-    colors[unseen] = _nearest(player, shots[0].drive, lost)
+    colors[unseen] = _nearest(player, shots[0].drive, spots.at(unseen))
     out = torch.zeros(size, size, 3)
     out[inside] = colors
     return (_filled(out, inside).clamp(0, 1) * 255).round().to(torch.uint8)
@@ -78,6 +90,10 @@ class Spots:
 
     faces: Int[Tensor, " n"]
     barycentrics: Float[Tensor, "n 3"]
+
+    def at(self, some: Bool[Tensor, " n"]) -> "Spots":
+        """Some of them."""
+        return Spots(self.faces[some], self.barycentrics[some])
 
     def on(self, corners: Float[Tensor, "f 3 3"]) -> Float[Tensor, "n 3"]:
         """Where they are when the triangles' corners are these."""
@@ -174,6 +190,21 @@ def _nearest(player: Player, drive: Drive, spots: Spots) -> Float[Tensor, "n 3"]
         _, near = tree.query(places[here].numpy(), min(NEAREST, len(some)))
         out[here] = discs.colors[some][torch.from_numpy(near).reshape(int(here.sum()), -1)].mean(1)
     return out
+
+
+def _guessed(player: Player, drive: Drive, spots: Spots) -> Float[Tensor, "n 4"]:
+    """Weighted colours and weights of places in the mouth, as light finds them when it is open."""
+    lights = []
+    for weights in OPEN:
+        opened = drive.expression.clone()
+        opened[[ARKIT_NAMES.index(name) for name in weights]] = torch.tensor([*weights.values()])
+        skin = _Skin.of(player, replace(drive, expression=opened), spots)
+        normals = vertex_normals(skin.mesh.vertices, skin.mesh.faces)
+        smooth = normalize(spots.on(normals[skin.mesh.faces]), dim=1)
+        lights.append(lit(skin.places, smooth, skin.mesh))
+    light = torch.stack(lights).amax(0) ** (1 / GAMMA)
+    colors = _nearest(player, drive, spots) * light[:, None]
+    return GUESS * torch.cat([colors, torch.ones(len(colors), 1)], 1)
 
 
 def _filled(picture: Float[Tensor, "s s 3"], inside: Bool[Tensor, "s s"]) -> Tensor:

@@ -102,7 +102,8 @@ class Animate:
     avatar: Positional[Path]
     """The avatar, as `create` made it."""
     motion: Positional[Path]
-    """The motion: .bvh, SMPL-X/AMASS .npz, ARKit .csv, or a film of a person."""
+    """The motion: .bvh, .glb or .vrm with an animation, .vrma, SMPL-X/AMASS .npz, ARKit .csv, or a
+    film of a person."""
     output: Output
     """The film to write: .mp4 or .webm."""
     shot: OmitArgPrefixes[Shot]
@@ -143,7 +144,7 @@ class Talk:
 
 @dataclass(frozen=True)
 class Export:
-    """Take an avatar elsewhere: a page (.html), Gaussians, a skinned mesh (.glb); or a motion."""
+    """Take an avatar elsewhere: a page (.html), Gaussians, a mesh (.glb, .usdz); or a motion."""
 
     avatar: Positional[Path | None] = None
     """The avatar, as `create` made it; for .bvh, .npz and .csv what moves: see --motion."""
@@ -154,10 +155,12 @@ class Export:
     expression: str = "neutral"
     """A preset (smile, ...), ARKit weights (jawOpen=0.5), or both, for what does not move."""
     motion: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="FILE")] = ()
-    """A .bvh, SMPL-X .npz or ARKit .csv, a film of a person, or a recording of speech; a .glb
-    and an .html take several."""
+    """A .bvh, .glb, SMPL-X .npz or ARKit .csv, a film of a person, or a recording of speech; a
+    .glb, .html or .usdz takes several."""
     speech: Path | None = None
     """A recording that the avatar says; the same as to give it as one more --motion."""
+    say: str | None = None
+    """A sentence (English) that the avatar says, as one more motion."""
     fps: float = 30.0
     """Frames per second of motions."""
     texture: int = 2048

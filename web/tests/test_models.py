@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 
 from incarnate.avatar import Avatar
 from incarnate.cli import main
-from incarnate.exporting import figure, floor, loss, raised, resting
+from incarnate.figures import figure, floor, light, loss, raised, resting
 from incarnate.io.splats import read_splats
 from incarnate.motion import walk_cycle
 from incarnate.motion.arkit import ARKIT_NAMES
@@ -76,7 +76,7 @@ def corners(avatar: Avatar) -> torch.Tensor:
 def test_three_plays_the_clip_as_we_do(page: Page, avatar: Avatar, glb: Path):
     told = load(page, glb)
     assert told["clips"] == ["walk"] and len(told["bones"]) == len(avatar.surface.joints)
-    own, bound = corners(avatar), 1.5 * sum(loss(avatar))
+    own, bound = corners(avatar), 1.5 * loss(avatar, light(avatar))[0]
     for number, drive in enumerate(avatar.drives(walk_cycle())):
         if number % 11 == 5:
             wanted = (avatar.player.vertices(drive) + floor(avatar))[own].numpy()

@@ -18,7 +18,7 @@ from scipy.io import wavfile
 from incarnate.audio import Waveform, resampled
 from incarnate.avatar import Avatar
 from incarnate.cameras import Camera, look_at
-from incarnate.exporting import floor, raised
+from incarnate.figures import floor, raised
 from incarnate.motion import EXPRESSIONS, POSES, pose_preset, walk_cycle
 from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.render import render
