@@ -11,17 +11,30 @@ from pathlib import Path
 from typing import assert_never
 
 from incarnate.progress import reporter
-from incarnate.verbs import Convert, Evaluate, Export, Listed, Plan, Sample, Studio, Train, Weights
+from incarnate.verbs import (
+    Convert,
+    Evaluate,
+    Export,
+    Listed,
+    Plan,
+    Sample,
+    Studio,
+    Train,
+    View,
+    Weights,
+)
 
 FILMS = (".mp4", ".webm")
 _BEGAN = time.perf_counter()
 
 
-def prepare(verb: Export | Evaluate | Studio | Train | Sample | Plan | Weights) -> None:
+def prepare(verb: Export | View | Evaluate | Studio | Train | Sample | Plan | Weights) -> None:
     """Runs such a verb."""
     match verb:
         case Export():
             _export(verb)
+        case View():
+            _view(verb)
         case Evaluate():
             _evaluate(verb)
         case Studio():
@@ -49,6 +62,18 @@ def _export(verb: Export) -> None:
         report.stage("loading")
         for path in exported(order, report):
             wrote(path)
+
+
+def _view(verb: View) -> None:
+    from incarnate.viewer import check
+
+    check(verb.port)
+    with reporter(verb.quiet) as report:
+        report.stage("loading")
+        from incarnate.viewer.show import opened, shown
+
+        puppet, overlay = opened(verb.avatar, verb.motion, verb.photo, verb.fps, verb.seed, report)
+    shown(puppet, verb.avatar, overlay, verb.port, said)
 
 
 def _evaluate(verb: Evaluate) -> None:
@@ -213,3 +238,9 @@ def _peak() -> str:
 def wrote(path: Path) -> None:
     """Says where the result is."""
     sys.stdout.write(f"{path}\n")
+
+
+def said(address: str) -> None:
+    """Says where the viewer is."""
+    sys.stdout.write(f"{address} shows it; Ctrl-C ends\n")
+    sys.stdout.flush()

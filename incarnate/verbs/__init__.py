@@ -4,7 +4,7 @@ from typing import Annotated, Union
 
 from tyro.conf import arg
 
-from incarnate.verbs.avatars import Animate, Create, Export, Mix, Render, Shot, Talk
+from incarnate.verbs.avatars import Animate, Create, Export, Mix, Render, Shot, Talk, View
 from incarnate.verbs.workshop import (
     Convert,
     Doctor,
@@ -34,6 +34,7 @@ __all__ = [
     "Talk",
     "Train",
     "Verb",
+    "View",
     "Weights",
 ]
 
@@ -46,6 +47,7 @@ Verb = Annotated[
         Animate,
         Talk,
         Export,
+        View,
         Evaluate,
         Studio,
         Train,

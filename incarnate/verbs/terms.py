@@ -8,3 +8,8 @@ from tyro.conf import FlagCreatePairsOff, arg
 Output = Annotated[Path, arg(aliases=["-o"])]
 Switch = FlagCreatePairsOff[bool]
 Quiet = Annotated[Switch, arg(aliases=["-q"])]
+
+PORT = 8080
+Port = Annotated[
+    int, arg(help="Where the viewer answers, on this machine alone; else the next free port.")
+]
