@@ -104,14 +104,14 @@ def moving(avatar: Avatar) -> Iterator[Drive]:
         yield Drive(face, drive.pose, torch.zeros(3))
 
 
-def synthetic() -> Avatar:
-    """The default body, painted all over."""
+def synthetic(number: int = 64_000) -> Avatar:
+    """The default body, painted all over with about so many discs."""
     rng = torch.Generator().manual_seed(0)
     body = Anny.load()
     rest = body.shaped(body.default_betas())
     a, b, c = rest[body.faces].unbind(1)
     areas = torch.linalg.cross(b - a, c - a).norm(dim=1) / 2
-    faces, barycentrics, _ = scattered(areas, 64_000, rng)
+    faces, barycentrics, _ = scattered(areas, number, rng)
     count = len(faces)
     radius = float((areas.sum() / count).sqrt())
     discs = Discs(

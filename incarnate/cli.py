@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from incarnate.avatars.surface import Drive
     from incarnate.cameras import Camera
     from incarnate.fit import Target
+    from incarnate.io.container import Meta
+    from incarnate.io.runs import Run
     from incarnate.io.video import Frame
     from incarnate.sources import Source
     from incarnate.speech import Speaking
@@ -111,6 +113,7 @@ def _create(verb: Create) -> None:
     from incarnate.io.runs import check_output, file_hash, open_run
     from incarnate.methods.parts import checked
     from incarnate.origins import stated
+    from incarnate.viewer import check as check_viewer
 
     if verb.output.suffix != ".avatar":
         raise ValueError(f"the output {verb.output} must end in .avatar")
@@ -126,24 +129,39 @@ def _create(verb: Create) -> None:
         "seed": verb.seed,
         "without": ",".join(checked(verb.without)),
     }
+    if verb.viewer:
+        check_viewer(verb.port)
     run = open_run(verb.output, settings, verb.resume)
     with reporter(verb.quiet) as report:
-        report.stage("getting ready")
-        from incarnate.create import with_photo
+        if not verb.viewer:
+            _made(verb, run, agreed, report)
+            return
+        from incarnate.viewer.watch import watched
 
-        try:
-            avatar, seen = with_photo(
-                verb.photo, verb.quality, verb.person, verb.seed, model, report, run, verb.without
-            )
-            avatar = replace(avatar, meta=avatar.meta | agreed)
-            avatar.save(verb.output)
-        except ValueError:
-            run.done()  # This photo makes no avatar, so there is nothing to continue.
-            raise
-        run.done()
-        wrote(verb.output)
-        if verb.review:
-            _review(avatar, seen, verb.output.with_suffix(".review.html"), report)
+        with watched(report, verb.port) as watch:
+            watch.go_on(_made(verb, run, agreed, watch), verb.output, verb.photo)
+
+
+def _made(verb: Create, run: "Run", agreed: "Meta", report: Report) -> "Avatar":
+    """Makes the avatar, and writes it and its review."""
+    report.stage("getting ready")
+    from incarnate.create import with_photo
+
+    model = verb.matting_model
+    try:
+        avatar, seen = with_photo(
+            verb.photo, verb.quality, verb.person, verb.seed, model, report, run, verb.without
+        )
+        avatar = replace(avatar, meta=avatar.meta | agreed)
+        avatar.save(verb.output)
+    except ValueError:
+        run.done()  # This photo makes no avatar, so there is nothing to continue.
+        raise
+    run.done()
+    wrote(verb.output)
+    if verb.review:
+        _review(avatar, seen, verb.output.with_suffix(".review.html"), report)
+    return avatar
 
 
 def _review(avatar: "Avatar", seen: "Target", path: Path, report: Report) -> None:

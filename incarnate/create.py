@@ -25,7 +25,7 @@ from incarnate.perception.keypoints import Keypoints, choose, keypoints
 from incarnate.perception.landmarkers import Perception
 from incarnate.perception.segment import Matte, given_matte, matte, onnx_matte
 from incarnate.perception.surroundings import surroundings
-from incarnate.perception.track import Fit, Track, Tracking, track
+from incarnate.perception.track import Fit, Track, Tracking, gates, track
 from incarnate.progress import Report
 
 Quality = Literal["tiny", "draft", "normal", "high"]
@@ -115,6 +115,8 @@ def from_capture(
 ) -> Avatar:
     """The avatar that a method makes of what `captured` found."""
     fitted, pictures, about = _unflat(kept)
+    for figure in gates(fitted.fit):
+        report.onlooker.measured(*figure)
     for warning in fitted.warnings:
         report.warn(warning)
     drive = Drive(fitted.expression, fitted.pose, fitted.transl)

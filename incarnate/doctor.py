@@ -75,6 +75,7 @@ def diagnosis() -> Diagnosis:
             _credential(),
             _matting(),
             _training(),
+            _viewer(),
         )
     )
 
@@ -202,3 +203,10 @@ def _training() -> Check:
         return Check("training", "optional", f"without {', '.join(missing)}", remedy)
     told = ", ".join(f"{name} {version(name)}" for name in needed)
     return Check("training", "ok", f"{told}, for `incarnate train` and LoRAs")
+
+
+def _viewer() -> Check:
+    if importlib.util.find_spec("viser") is None:
+        remedy = "for `incarnate view` and --viewer: pip install 'incarnate[viewer]'"
+        return Check("viewer", "optional", "without viser", remedy)
+    return Check("viewer", "ok", f"viser {version('viser')}, for `incarnate view` and --viewer")

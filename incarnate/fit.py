@@ -5,7 +5,6 @@ premultiplied colour and alpha, seen by a camera. Nothing here knows where targe
 photo and any pseudo-label are the same to it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,12 +19,11 @@ from torch.optim.adam import adam
 from incarnate.avatars.surface import Anchors, Discs, Frames, Freedom, picked, placed, put_back
 from incarnate.cameras import Camera
 from incarnate.losses import ssim
+from incarnate.progress import Report
 from incarnate.render import contributions, rasterize, render
 from incarnate.rotations import between, matrix_to_quat
 from incarnate.scene import Gaussians, Mesh
 from incarnate.scene.mesh import averaging
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +59,7 @@ def fit_silhouette(
     faces: Int[Tensor, "f 3"],
     target: Target,
     weights: SilhouetteWeights,
-    progress: Progress,
+    report: Report,
 ) -> Float[Tensor, " v"]:
     """Metres by which each vertex leaves the body along `directions` so that alpha meets the matte.
 
@@ -95,7 +93,8 @@ def fit_silhouette(
         vertices = base + heights[:, None] * directions
         means = torch.from_numpy(onto @ vertices.numpy()) - inside * normals
         alpha = render(replace(look, means=means.requires_grad_()), target.camera).alpha
-        (alpha - target.alpha).abs().mean().backward()
+        off = (alpha - target.alpha).abs().mean()
+        off.backward()
         assert means.grad is not None
         pulled = torch.from_numpy(back @ means.grad.numpy())
         bend = torch.from_numpy(stiff @ heights.numpy())  # Half the gradient of |L h|^2.
@@ -103,7 +102,10 @@ def fit_silhouette(
         heights.grad = (pulled * directions).sum(1) + 2 * held / len(base)
         descent.step()
         heights.clamp_(-0.02, weights.max_offset)
-        progress(step + 1, weights.steps)
+        report.onlooker.learnt(
+            {"alpha": off.item()}, lambda shown=means: replace(look, means=shown.detach())
+        )
+        report.step(step + 1, weights.steps)
     return heights
 
 
@@ -178,7 +180,7 @@ def fit_appearance(
     targets: list[Target],
     weights: AppearanceWeights,
     rng: torch.Generator,
-    progress: Progress,
+    report: Report,
 ) -> Discs:
     """Discs, in the frames of the pictured pose, whose render matches the pictures.
 
@@ -220,8 +222,8 @@ def fit_appearance(
         background = torch.rand(3, generator=rng)
         view = render(anchors.placed(current()), target.camera, background)
         truth = target.rgb + (1 - target.alpha[..., None]) * background
-        loss = weights.rgb_weight * (view.rgb - truth).abs().mean()
-        loss = loss + weights.alpha_weight * (view.alpha - target.alpha).abs().mean()
+        color, matte = (view.rgb - truth).abs().mean(), (view.alpha - target.alpha).abs().mean()
+        loss = weights.rgb_weight * color + weights.alpha_weight * matte
         loss = loss + weights.coupling_weight * length(offsets).mean()
         learnt = torch.cat([tint, growth, offsets / OFFSET_UNIT], 1)
         bumps = torch.from_numpy(unevenness @ learnt.detach().numpy())
@@ -230,7 +232,11 @@ def fit_appearance(
             loss = loss + weights.ssim_weight * (1 - ssim(view.rgb, truth))
         loss.backward()
         descent.step(0.1 ** (max(0.0, step / weights.steps - 0.4) / 0.6))
-        progress(step + 1, weights.steps)
+        report.onlooker.learnt(
+            {"color": color.item(), "alpha": matte.item()},
+            lambda: placed(put_back(everyone, ids, current()), frames),
+        )
+        report.step(step + 1, weights.steps)
     with torch.no_grad():
         return put_back(everyone, ids, current())
 

@@ -22,6 +22,7 @@ from incarnate.verbs import (
     Sample,
     Studio,
     Train,
+    View,
     Weights,
 )
 
@@ -29,13 +30,17 @@ FILMS = (".mp4", ".webm")
 _BEGAN = time.perf_counter()
 
 
-def prepare(verb: Export | Inspect | Evaluate | Studio | Train | Sample | Plan | Weights) -> None:
+def prepare(
+    verb: Export | Inspect | View | Evaluate | Studio | Train | Sample | Plan | Weights,
+) -> None:
     """Runs such a verb."""
     match verb:
         case Export():
             _export(verb)
         case Inspect():
             _inspect(verb)
+        case View():
+            _view(verb)
         case Evaluate():
             _evaluate(verb)
         case Studio():
@@ -78,6 +83,18 @@ def _inspect(verb: Inspect) -> None:
     with reporter(verb.quiet or verb.json) as report:
         found = inspected(verb.file, verb.trust, report)
     sys.stdout.write(found.json() if verb.json else found.text())
+
+
+def _view(verb: View) -> None:
+    from incarnate.viewer import check
+
+    check(verb.port)
+    with reporter(verb.quiet) as report:
+        report.stage("loading")
+        from incarnate.viewer.show import opened, shown
+
+        puppet, overlay = opened(verb.avatar, verb.motion, verb.photo, verb.fps, verb.seed, report)
+    shown(puppet, verb.avatar, overlay, verb.port, said)
 
 
 def _evaluate(verb: Evaluate) -> None:
@@ -247,3 +264,9 @@ def _peak() -> str:
 def wrote(path: Path) -> None:
     """Says where the result is."""
     sys.stdout.write(f"{path}\n")
+
+
+def said(address: str) -> None:
+    """Says where the viewer is."""
+    sys.stdout.write(f"{address} shows it; Ctrl-C ends\n")
+    sys.stdout.flush()

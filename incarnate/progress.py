@@ -7,6 +7,7 @@ standard output holds results only.
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO, final
 
@@ -16,8 +17,33 @@ if TYPE_CHECKING:
 LINE_EVERY = 5.0  # Seconds between plain lines of one stage: a log file stays readable.
 
 
+class Onlooker(ABC):
+    """Whoever watches something being learnt; it changes nothing of it."""
+
+    @abstractmethod
+    def learnt(self, losses: Mapping[str, float], scene: Callable[[], object]) -> None:
+        """What a step reached, and what it would show: a scene (`incarnate.scene`), worked out
+        only if called, and to be called before this returns."""
+
+    @abstractmethod
+    def measured(self, name: str, value: float, limit: float) -> None:
+        """A figure of the present stage; beyond the limit the user is warned."""
+
+
+@final
+class Nobody(Onlooker):
+    """Does not look."""
+
+    def learnt(self, losses: Mapping[str, float], scene: Callable[[], object]) -> None: ...
+
+    def measured(self, name: str, value: float, limit: float) -> None: ...
+
+
 class Report(ABC):
     """Where a job tells how far it is."""
+
+    onlooker: Onlooker = Nobody()
+    """Who is told what it learns."""
 
     @abstractmethod
     def stage(self, name: str) -> None:

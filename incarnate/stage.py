@@ -33,7 +33,7 @@ def in_photo(
             "picture; create it again, or give another background"
         )
     picture = filled(avatar.surroundings)
-    camera = _photo_camera(avatar, picture.shape[1], picture.shape[0])
+    camera = photo_camera(avatar, picture.shape[1], picture.shape[0])
     camera = replace(
         camera, world_to_camera=camera.world_to_camera @ _to_photo(avatar, drive, framing)
     )
@@ -50,7 +50,7 @@ def in_photo(
     return around, torch.from_numpy(behind).float() / 255
 
 
-def _photo_camera(avatar: Avatar, width: int, height: int) -> Camera:
+def photo_camera(avatar: Avatar, width: int, height: int) -> Camera:
     """The camera of the whole photo at this size; the avatar's own sees a window of it."""
     left, top, right, _ = (round(edge) for edge in avatar.meta["window"])
     wide, tall = avatar.meta["photo_pixels"]

@@ -16,6 +16,7 @@ from incarnate.fit import (
     fit_appearance,
     fit_silhouette,
 )
+from incarnate.progress import Silent
 from incarnate.render import rasterize, render
 from incarnate.scene import Mesh
 
@@ -58,7 +59,7 @@ def test_a_mesh_let_out_meets_the_matte_itself(size: float):
         faces,
         Target(CAMERA, torch.zeros(128, 128, 3), truth),
         SilhouetteWeights(steps=60),
-        lambda *_: None,
+        Silent(),
     )
     fitted = outline(vertices * (1 + heights[:, None] / 0.5), faces)
     # In pixels, of 34; round stand-ins left the mesh about 4 short.
@@ -100,7 +101,7 @@ def painted(
     ones = torch.ones(len(discs.faces))
     beneath = (torch.arange(len(ones)) >= count) & bool(lined)
     free = Freedom(0.4 * ones, ones, ones, ones, 3 * ones)
-    learnt = fit_appearance(discs, frames, free, beneath, [target], weights, rng, lambda *_: None)
+    learnt = fit_appearance(discs, frames, free, beneath, [target], weights, rng, Silent())
     return discs, learnt, error(discs, frames, target), error(learnt, frames, target)
 
 

@@ -257,7 +257,7 @@ def let_out(config, track: Track, pictures: Pictures, body: Anny, where, bones, 
         body.faces,
         pictures.coarse,
         config.silhouette,
-        report.step,
+        report,
     )
     forward = (track.camera.center - posed) / (track.camera.center - posed).norm(
         dim=1, keepdim=True
@@ -342,6 +342,6 @@ def refined(
         [pictures.full] if "head-picture" in config.without else [pictures.full, pictures.head],
         config.appearance,
         rng,
-        report.step,
+        report,
     )
     return carried(learnt, frames, rest)

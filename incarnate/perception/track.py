@@ -59,6 +59,14 @@ class Fit:
     """Degrees by which left and right knee are bent further than in the body's rest pose."""
 
 
+def gates(fit: Fit) -> tuple[tuple[str, float, float], ...]:
+    """Figures of a fit, and beyond which limits the user is told."""
+    return (
+        ("face off, of the iris distance", fit.face, BAD_FACE),
+        ("joints off, of the height", fit.joints, BAD_JOINTS),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Track:
     """A body fitted to a photo."""

@@ -4,7 +4,7 @@ from typing import Annotated, Union
 
 from tyro.conf import arg
 
-from incarnate.verbs.avatars import Animate, Create, Export, Mix, Render, Shot, Talk
+from incarnate.verbs.avatars import Animate, Create, Export, Mix, Render, Shot, Talk, View
 from incarnate.verbs.workshop import (
     Convert,
     Doctor,
@@ -36,6 +36,7 @@ __all__ = [
     "Talk",
     "Train",
     "Verb",
+    "View",
     "Weights",
 ]
 
@@ -49,6 +50,7 @@ Verb = Annotated[
         Talk,
         Export,
         Inspect,
+        View,
         Evaluate,
         Studio,
         Train,

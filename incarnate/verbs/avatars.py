@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
-from incarnate.verbs.terms import Output, Provenance, Quiet, Switch
+from incarnate.verbs.terms import PORT, Output, Port, Provenance, Quiet, Switch
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class Create:
     """How who is shown agreed, in words. Content credentials of all made of the avatar say them."""
     review: Switch = True
     """Write a page beside the avatar: how alike, what was guessed, what would help."""
+    viewer: Switch = False
+    """Show it in the browser while it is made, and go on showing it until Ctrl-C."""
+    port: Port = PORT
     quiet: Quiet = False
     """Say nothing but errors."""
 
@@ -172,3 +175,23 @@ class Export:
     provenance: Provenance = True
     quiet: Quiet = False
     """Say nothing but errors."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Show an avatar in the browser: pose it, play motions, look into it, take pictures."""
+
+    avatar: Positional[Path]
+    """The avatar, as `create` made it."""
+    motion: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="FILE")] = ()
+    """A .bvh, SMPL-X .npz or ARKit .csv, a film of a person, or a recording of speech; may be
+    given again."""
+    photo: Path | None = None
+    """The photo that it was made from, to lay over it."""
+    fps: float = 30.0
+    """Frames per second of motions."""
+    seed: int = 0
+    """Of what speech leaves open, if a recording moves the avatar."""
+    port: Port = PORT
+    quiet: Quiet = False
+    """Say nothing but errors, and the address."""

@@ -12,3 +12,8 @@ Provenance = Annotated[
     Switch,
     arg(help="Leave out content credentials and watermark: docs/provenance.md says what they are."),
 ]
+
+PORT = 8080
+Port = Annotated[
+    int, arg(help="Where the viewer answers, on this machine alone; else the next free port.")
+]

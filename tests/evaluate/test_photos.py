@@ -27,7 +27,7 @@ from incarnate.motion.skeleton import INDEX
 from incarnate.perception.landmarkers import Perception
 from incarnate.progress import Silent
 from incarnate.rotations import axis_angle_to_matrix
-from incarnate.stage import _photo_camera
+from incarnate.stage import photo_camera
 
 METHODS = ("one-shot", "average")
 
@@ -224,7 +224,7 @@ def sharp(avatar: Avatar) -> Avatar:
     faces, barycentrics, shares = scattered(areas, 50_000, rng)
     points = (corners[faces] * barycentrics[..., None]).sum(1)
     towards = ((avatar.camera.center - points) * normals[faces]).sum(1) > 0
-    pixels = _photo_camera(avatar, 512, 512).project(points).long().clamp(0, 511)
+    pixels = photo_camera(avatar, 512, 512).project(points).long().clamp(0, 511)
     photo = torch.from_numpy(astronaut()).float() / 255
     brown = torch.tensor([0.35, 0.25, 0.15])
     sizes = 0.8 * (areas[faces] * shares).sqrt()[:, None] * torch.tensor([1.0, 1.0, 0.05])
