@@ -34,6 +34,7 @@ from incarnate.viewer.puppet import Bearing, Puppet
 from incarnate.viewer.show import Show
 from incarnate.viewer.site import Site
 from incarnate.viewer.splats import packed
+from incarnate.viewer.takes import Studio
 from incarnate.viewer.watch import Watch
 
 TAB = (1280, 900)
@@ -60,7 +61,7 @@ def updates(puppet: Puppet, count: int) -> None:
     """The whole way, with a tab that receives, and with none."""
     for name, tabs in (("no tab", 0), ("one tab", 1), ("three tabs", 3)):
         site = Site(0)
-        show = Show(site, puppet, Path("me.avatar"), None)
+        show = Show(site, Studio(puppet, Path("me.avatar"), Path.cwd()), None)
         with received(site, tabs) as taken:
             show.tick(0.0)
             before = taken()

@@ -35,20 +35,21 @@ def origin(verb: Render | Animate | Talk | Export | Sample, report: Report) -> O
             making = Making("sample", "priors", verb.seed, None, named[:IDENTITY])
             return Origin(making, None)
         case Render():
-            return _of_avatar(verb.avatar, "render", None)
+            return of_avatar(verb.avatar, "render", None)
         case Animate():
-            return _of_avatar(verb.avatar, "animate", verb.seed)
+            return of_avatar(verb.avatar, "animate", verb.seed)
         case Talk():
-            return _of_avatar(verb.avatar, "talk", verb.seed)
+            return of_avatar(verb.avatar, "talk", verb.seed)
         case Export():
             if verb.avatar is None:
                 raise ValueError("name the avatar that is exported")
-            return _of_avatar(verb.avatar, "export", verb.seed)
+            return of_avatar(verb.avatar, "export", verb.seed)
         case _:
             assert_never(verb)
 
 
-def _of_avatar(path: Path, verb: str, seed: int | None) -> Origin:
+def of_avatar(path: Path, verb: str, seed: int | None) -> Origin:
+    """What is to be said of what a verb makes of an avatar file."""
     meta, _ = unpack(path)
     method, own = meta.get("method"), meta.get("seed")
     making = Making(

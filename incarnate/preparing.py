@@ -92,9 +92,11 @@ def _view(verb: View) -> None:
     with reporter(verb.quiet) as report:
         report.stage("loading")
         from incarnate.viewer.show import opened, shown
+        from incarnate.viewer.takes import Studio
 
         puppet, overlay = opened(verb.avatar, verb.motion, verb.photo, verb.fps, verb.seed, report)
-    shown(puppet, verb.avatar, overlay, verb.port, said)
+        studio = Studio(puppet, verb.avatar, Path.cwd(), verb.provenance)
+    shown(studio, overlay, verb.port, said)
 
 
 def _evaluate(verb: Evaluate) -> None:

@@ -188,7 +188,7 @@ def test_words_of_consent_are_words(tmp_path: Path, capsys):
 
 def test_samples_are_signed_and_marked(tmp_path: Path, capsys):
     made = tiny_embedded.written(tmp_path / "priors")
-    said = ["sample", "a man", "--priors", str(made), "--steps", "1", "--count", "4", "-q"]
+    said = ["sample", "a man", "--priors", str(made), "--steps", "1", "--count", "9", "-q"]
     assert main([*said, "-o", str(tmp_path / "grid.png")]) == 0
     found = told(tmp_path / "grid.png", capsys)
     assert found["credentials"]["making"]["verb"] == "sample"

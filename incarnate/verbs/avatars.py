@@ -192,6 +192,7 @@ class View:
     """Frames per second of motions."""
     seed: int = 0
     """Of what speech leaves open, if a recording moves the avatar."""
+    provenance: Provenance = True
     port: Port = PORT
     quiet: Quiet = False
     """Say nothing but errors, and the address."""

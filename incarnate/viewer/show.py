@@ -46,7 +46,8 @@ class Held:
 class Show:
     """One avatar, its panels and the tabs that look at it."""
 
-    def __init__(self, site: Site, puppet: Puppet, file: Path, overlay: Overlay | None) -> None:
+    def __init__(self, site: Site, studio: Studio, overlay: Overlay | None) -> None:
+        puppet = studio.puppet
         self._site, self._puppet, self._overlay = site, puppet, overlay
         self._lock = Lock()
         self._held = self._holding(Bearing())
@@ -67,7 +68,7 @@ class Show:
             joints = puppet.avatar.surface.body.joint_names
             self._looking = LookPanel(gui, joints, overlay is not None)
         with tabs.add_tab("Take"):
-            TakePanel(gui, Studio(puppet, file, Path.cwd()), self._taken)
+            TakePanel(gui, studio, self._taken)
         self._camera.sides.on_click(lambda event: self._place(event.client))
         self._camera.framings.on_click(lambda event: self._place(event.client))
         self._looking.back.on_click(lambda event: self._into_photo(event.client))
@@ -180,13 +181,11 @@ def opened(
     return Puppet(avatar, clips(motions, fps, seed, report)), overlay
 
 
-def shown(
-    puppet: Puppet, file: Path, overlay: Overlay | None, port: int, said: Callable[[str], None]
-) -> None:
+def shown(studio: Studio, overlay: Overlay | None, port: int, said: Callable[[str], None]) -> None:
     """Shows it until Ctrl-C; `said` is told the address once it answers."""
     site = Site(port)
     try:
-        show = Show(site, puppet, file, overlay)
+        show = Show(site, studio, overlay)
         said(site.url)
         show.run(Event())
     except KeyboardInterrupt:

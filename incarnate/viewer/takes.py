@@ -11,12 +11,15 @@ from jaxtyping import UInt8
 
 from incarnate.avatars.surface import Drive
 from incarnate.cameras import Camera
-from incarnate.exporting import KINDS, MESHES, checked, exported, floor, raised
+from incarnate.exporting import CLIPS, KINDS, MESHES, PAGE, checked, exported
+from incarnate.figures import floor, raised
 from incarnate.io.pictures import write_picture
+from incarnate.io.provenance import Origin, credited
 from incarnate.io.soundtrack import add_sound
 from incarnate.io.splats import write_splats
 from incarnate.io.video import write_video
 from incarnate.io.written_motions import ENDINGS
+from incarnate.origins import marker, of_avatar
 from incarnate.progress import Report
 from incarnate.verbs import Export
 from incarnate.viewer.looks import Look, drawn
@@ -35,6 +38,8 @@ class Studio:
     avatar: Path
     """The avatar's file."""
     folder: Path
+    provenance: bool = True
+    """Whether files say where they come from: content credentials and a watermark."""
 
     def fresh(self, ending: str) -> Path:
         """A name in the folder that no file has yet."""
@@ -43,10 +48,11 @@ class Studio:
             number += 1
         return path
 
-    def picture(self, drive: Drive, camera: Camera, look: Look) -> Path:
+    def picture(self, drive: Drive, camera: Camera, look: Look, report: Report) -> Path:
         """Takes a .png."""
-        path = self.fresh(".png")
-        write_picture(path, self._drawn(drive, camera, look))
+        path, origin = self.fresh(".png"), self._origin()
+        with credited(path, origin, report) as output:
+            write_picture(output, marker(origin)(self._drawn(drive, camera, look)))
         return path
 
     def turn(self, drive: Drive, camera: Camera, look: Look, report: Report) -> Path:
@@ -57,7 +63,10 @@ class Studio:
         path = self.fresh(".mp4")
         angles = torch.linspace(0, 2 * torch.pi, count + 1)[:-1].tolist()
         shots = ((drive, around(camera, center, angle)) for angle in angles)
-        write_video(path, self._frames(shots, look, count, report), TURN_FPS)
+        origin = self._origin()
+        with credited(path, origin, report) as output:
+            frames = map(marker(origin), self._frames(shots, look, count, report))
+            write_video(output, frames, TURN_FPS)
         return path
 
     def clip(self, bearing: Bearing, camera: Camera, look: Look, report: Report) -> Path:
@@ -69,28 +78,38 @@ class Studio:
         shots = (
             (self.puppet.drive(replace(bearing, seconds=k / fps)), camera) for k in range(count)
         )
-        path = self.fresh(".mp4")
-        silent = path if clip.sound is None else path.with_name(f".{path.stem}.{os.getpid()}.mp4")
-        try:
-            write_video(silent, self._frames(shots, look, count, report), fps)
-            if clip.sound is not None:
-                add_sound(silent, [clip.sound], path)
-        finally:
-            if silent != path:
+        path, origin = self.fresh(".mp4"), self._origin()
+        with credited(path, origin, report) as output:
+            silent = output.with_name(f".{path.stem}.{os.getpid()}.mp4")
+            frames = map(marker(origin), self._frames(shots, look, count, report))
+            try:
+                write_video(output if clip.sound is None else silent, frames, fps)
+                if clip.sound is not None:
+                    add_sound(silent, [clip.sound], output)
+            finally:
                 silent.unlink(missing_ok=True)
         return path
 
     def export(self, drive: Drive, ending: str, report: Report) -> list[Path]:
-        """Writes Gaussians as they stand; or the mesh, a .glb with the clips that came in files."""
+        """Writes Gaussians as they stand; or mesh or page, with the clips that came in files."""
         path = self.fresh(ending)
-        if ending not in MESHES:
+        with credited(path, self._origin(), report) as output:
+            written = self._exported(drive, output, report)
+        return [path.with_name(one.name) for one in written]
+
+    def _exported(self, drive: Drive, path: Path, report: Report) -> list[Path]:
+        ending = path.suffix
+        if ending not in (*MESHES, PAGE):
             report.stage("writing")
             avatar = self.puppet.avatar
             write_splats(path, raised(avatar.gaussians(drive), floor(avatar)))
             return [path]
         files = tuple(clip.path for clip in self.puppet.clips if clip.path is not None)
-        motions = files if ending == ".glb" else ()
+        motions = files if ending in CLIPS else ()
         return exported(checked(Export(self.avatar, path, motion=motions)), report)
+
+    def _origin(self) -> Origin | None:
+        return of_avatar(self.avatar, "view", None) if self.provenance else None
 
     def _frames(
         self, shots: Iterator[tuple[Drive, Camera]], look: Look, count: int, report: Report

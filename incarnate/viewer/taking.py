@@ -53,7 +53,7 @@ class TakePanel:
 
     def _picture(self, taken: Taken, tab: Tab, report: Report) -> list[Path]:
         camera = tab.camera(*self._wanted())
-        return [self._studio.picture(taken.drive, camera, taken.look)]
+        return [self._studio.picture(taken.drive, camera, taken.look, report)]
 
     def _turn(self, taken: Taken, tab: Tab, report: Report) -> list[Path]:
         return [self._studio.turn(taken.drive, tab.camera(*self._wanted()), taken.look, report)]

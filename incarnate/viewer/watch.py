@@ -26,6 +26,7 @@ from incarnate.viewer.overlay import Overlay
 from incarnate.viewer.puppet import Puppet
 from incarnate.viewer.show import Show
 from incarnate.viewer.site import Site, Tab
+from incarnate.viewer.takes import Studio
 from incarnate.viewer.views import Eye, eye
 
 SHOWN_EVERY = 0.5  # Seconds between pictures of what is being learnt.
@@ -150,7 +151,8 @@ class Watch(Report, Onlooker):
         puppet = Puppet(avatar, clips((), FPS, 0, self._inner))
         self._inner.say(f"{self._site.url} goes on showing it; Ctrl-C ends")
         with contextlib.suppress(KeyboardInterrupt):
-            Show(self._site, puppet, file, Overlay.of(photo, avatar)).run(Event())
+            studio = Studio(puppet, file, Path.cwd())
+            Show(self._site, studio, Overlay.of(photo, avatar)).run(Event())
 
     def _show(self, gaussians: Gaussians) -> None:
         cloud = gaussians

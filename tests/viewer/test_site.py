@@ -13,13 +13,14 @@ from incarnate.viewer.puppet import Puppet
 from incarnate.viewer.show import Show, fitted
 from incarnate.viewer.site import HOST, Site
 from incarnate.viewer.splats import SCALE
+from incarnate.viewer.takes import Studio
 
 
 @pytest.fixture
 def show(site, avatar, tmp_path: Path):
     """An avatar on the site, followed in a thread."""
     stop = threading.Event()
-    show = Show(site, Puppet(avatar), tmp_path / "me.avatar", None)
+    show = Show(site, Studio(Puppet(avatar), tmp_path / "me.avatar", tmp_path), None)
     thread = threading.Thread(target=show.run, args=(stop,))
     thread.start()
     yield show
