@@ -2,6 +2,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.incarnate
 OUT := out/demo
+PAGE := incarnate/assets/page/page.html
 # Two at once: more would share the same cores and memory.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ $$n -lt 2 ] && echo 0 || echo 2)
 
@@ -23,7 +24,9 @@ demo: $(STAMP)
 	$(BIN)/incarnate render $(OUT)/woman.avatar -o $(OUT)/smile.png --framing head --expression smile
 	$(BIN)/incarnate talk $(OUT)/woman.avatar -o $(OUT)/talking.mp4 --background photo \
 		--say "Hello! One photo made me. Both my lips move, and every vowel opens my mouth."
-	@echo "Look at $(OUT)/talking.mp4, turntable.mp4, arms-up.png, sitting.png and smile.png."
+	[ ! -f $(PAGE) ] || $(BIN)/incarnate export $(OUT)/woman.avatar $(OUT)/talking.html \
+		--say "Hello! Drag to walk round me, and try a pose."
+	@echo "Look at $(OUT)/talking.mp4, talking.html, turntable.mp4, arms-up.png, sitting.png and smile.png."
 
 # Whatever needs no running.
 check: $(STAMP)
@@ -35,7 +38,6 @@ test: check
 	$(BIN)/python -m pytest -q -n $(WORKERS)
 
 # What .html exports are filled into; needs npm, whereas what comes out needs nothing.
-PAGE := incarnate/assets/page/page.html
 page: $(PAGE)
 $(PAGE): web/package-lock.json web/build.mjs web/tsconfig.json $(wildcard web/src/*)
 	cd web && npm ci --silent --no-audit --no-fund && npm run --silent check && npm run --silent build

@@ -226,7 +226,15 @@ def _tilt(angles: tuple[float, float, float], share: float) -> Tensor:
 
 
 def _turn(axis: str, degrees: float) -> Tensor:
-    return roma.rotvec_to_rotmat(math.radians(degrees) * torch.eye(3)["xyz".index(axis)])
+    """About an axis; written out, since motions of many frames are made of thousands."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    match axis:
+        case "x":
+            return torch.tensor([[1, 0, 0], [0, c, -s], [0, s, c]])
+        case "y":
+            return torch.tensor([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+        case _:
+            return torch.tensor([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
 def _unit(direction: Direction, sign: float) -> Tensor:
