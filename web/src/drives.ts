@@ -3,7 +3,7 @@
 import type { Clip, Pack } from "./pack";
 import type { Drive } from "./rig";
 
-const SEEN = 1e-4; // Metres, weights, and parts of a quaternion.
+const SEEN = 1e-5; // Metres, weights, and parts of a quaternion.
 const UNIT = 32767; // What a quaternion's 1 is stored as.
 
 export function resting(numJoints: number, numShapes: number): Drive {
