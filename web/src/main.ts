@@ -36,7 +36,7 @@ async function main(): Promise<void> {
   stage.ground = GROUND;
   const handle: Handle = { show, stage, rig, gaussians, frames: 0 };
   (window as unknown as { incarnate: Handle }).incarnate = handle;
-  const refresh = controls(pack.facts, show, stage);
+  const refresh = controls(pack.facts, show, stage, rig);
   one("message").textContent = "";
   one("bar").hidden = false;
 
@@ -52,7 +52,7 @@ async function main(): Promise<void> {
 }
 
 /** Fills the bar; what it returns brings it up to date. */
-function controls(facts: Facts, show: Show, stage: Stage): () => void {
+function controls(facts: Facts, show: Show, stage: Stage, rig: Rig): () => void {
   one("title").textContent = facts.title;
   one("notice").textContent = facts.notice;
   const motions = chips("motions", facts.clips.map((clip) => clip.name), (number) => {
@@ -69,7 +69,10 @@ function controls(facts: Facts, show: Show, stage: Stage): () => void {
   sliders(facts.shapes, show);
   transport(show);
   for (const button of document.querySelectorAll<HTMLElement>("[data-view]"))
-    button.onclick = () => stage.look(facts.views[button.dataset.view as Framing]);
+    button.onclick = () => {
+      const framing = button.dataset.view as Framing;
+      stage.look(framing === "full" ? rig.whole() : facts.views[framing]);
+    };
   one("turn").onclick = () => (stage.turning = toggled(one("turn")));
   sound(show, () => motions(-1));
 

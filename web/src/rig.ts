@@ -4,7 +4,7 @@
  * turn is about its own rest position in the axes of the body at rest; parents precede children.
  */
 
-import type { Pack } from "./pack";
+import type { Pack, View } from "./pack";
 
 const YAW = (30 * Math.PI) / 180; // Of an eye whose weight is 1; see incarnate/body/gaze.py.
 const PITCH = (25 * Math.PI) / 180;
@@ -73,6 +73,21 @@ export class Rig {
     this.express(drive.weights);
     this.fold(drive);
     this.bend();
+  }
+
+  /** What a picture of the whole person shows, as they are now. */
+  whole(): View {
+    const low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity];
+    for (let k = 0; k < this.vertices.length; k++) {
+      if (k % 4 === 3) continue;
+      low[k % 4] = Math.min(low[k % 4], this.vertices[k]);
+      high[k % 4] = Math.max(high[k % 4], this.vertices[k]);
+    }
+    const [x, y, z] = high.map((value, axis) => value - low[axis]);
+    return {
+      center: [(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, (low[2] + high[2]) / 2],
+      span: [Math.max(x, z), y],
+    };
   }
 
   /** Rest vertices with the expression, eyeballs turned. */

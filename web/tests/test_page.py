@@ -306,6 +306,9 @@ def test_pose_buttons_and_sliders_do_what_they_say(page: Page, avatar: Avatar):
         arg=float(arms_up + floor(avatar)[1]) - 0.02,
         timeout=SLOW,
     )
+    page.click("[data-view=full]")
+    top = page.evaluate("() => window.incarnate.stage.view.center[1]") * 2
+    assert top == pytest.approx(float(arms_up + floor(avatar)[1]), abs=0.05)
     page.click("#shapes")
     page.locator("#sliders label", has_text="jawOpen").locator("input").fill("1")
     jaw = ARKIT_NAMES.index("jawOpen")
