@@ -1,5 +1,7 @@
 """An avatar as other programs take it: its Gaussians, or a skinned mesh with a baked texture."""
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +32,7 @@ from incarnate.io.vrm import Terms, write_vrm
 from incarnate.io.written_motions import ENDINGS, write_motion
 from incarnate.progress import Report
 from incarnate.sharing import shared
-from incarnate.sources import Source, joined, sentence, source
+from incarnate.sources import Source, joined, recording, sentence, source
 from incarnate.speech import Speaking
 
 if TYPE_CHECKING:
@@ -103,20 +105,37 @@ def checked(asked: "Export") -> Order:
     if ending not in (*MESHES, PAGE) and not asked.output.name.lower().endswith(tuple(FORMATS)):
         kinds = ", ".join(ending for ending, _, _ in KINDS)
         raise ValueError(f"{asked.output}: avatars are exported to {kinds}; --list says more")
-    if "%" in asked.output.name:
-        if ending in (*MESHES, PAGE) or _count(asked) != 1:
-            raise ValueError(f"{asked.output}: a sequence of Gaussians wants exactly one --motion")
-        _numbered(asked.output, 0)
-    elif _count(asked) and ending not in CLIPS:
-        raise ValueError(f"{asked.output} holds no motion; write a .glb, .html or frames/%04d.ply")
-    if ending == PAGE:
-        check_template()
-    if ending in USD:
-        check_usd()
+    _check_kind(asked, asked.output)
     _check_numbers(asked)
     _check_there(asked.avatar, *_motions(asked))
     check_output(asked.output, 50_000_000)
     return Order(asked.avatar, asked.output, asked)
+
+
+def _check_kind(asked: "Export", output: Path) -> None:
+    """Whether such a file holds what is to be in it, and can be written here."""
+    ending, several = output.suffix.lower(), _several(output)
+    if several and _count(asked) != 1:
+        raise ValueError(f"{output}: a sequence of Gaussians wants exactly one --motion")
+    if _count(asked) and not several and ending not in CLIPS:
+        raise ValueError(f"{output} holds no motion; write a .glb, .html or frames/%04d.ply")
+    moves = several or ending in (*CLIPS, ".vrm")
+    if moves and (asked.pose, asked.expression) != ("stand", "neutral"):
+        raise ValueError(
+            f"{output} is to be posed by others: --pose and --expression are for .obj and for "
+            "Gaussians that stand still"
+        )
+    if ending == PAGE:
+        check_template()
+    if ending in USD:
+        check_usd()
+
+
+def _several(output: Path) -> bool:
+    """Whether the name stands for a file a frame."""
+    return output.suffix.lower() not in (*MESHES, PAGE) and bool(
+        re.search("%0?[0-9]*d", output.name)
+    )
 
 
 def _motions(asked: "Export") -> tuple[Path, ...]:
@@ -131,6 +150,7 @@ def _check_numbers(asked: "Export") -> None:
     for name, value, low, high in (
         ("texture", asked.texture, 64, 8192),
         ("fps", asked.fps, 1, 240),
+        ("seed", asked.seed, 0, 2**63 - 1),
     ):
         if not low <= value <= high:
             raise ValueError(f"--{name} is {value:g}; give {low} to {high}")
@@ -181,7 +201,7 @@ def exported(order: Order, report: Report) -> list[Path]:
         cloud = raised(avatar.gaussians(drive), up)
         write_splats(output.with_name(_numbered(output, k)), cloud)
         report.step(k + 1, len(motion))
-    return [first, output.with_name(_numbered(output, len(motion) - 1))]
+    return list(dict.fromkeys([first, output.with_name(_numbered(output, len(motion) - 1))]))
 
 
 def _numbered(path: Path, number: int) -> str:
@@ -235,22 +255,28 @@ def _mesh(avatar: Avatar, order: Order, report: Report) -> list[Path]:
 def _page(avatar: Avatar, order: Order, report: Report) -> list[Path]:
     sources = _sources(order.asked, report)
     report.stage("writing")
-    page, loss = shared(avatar, order.output.stem, sources, floor(avatar))
+    page, lost = shared(avatar, order.output.stem, sources, floor(avatar))
     write_page(order.output, page)
     report.say(
-        f"in the page Gaussians stand within {1000 * loss.position:.3f} mm of the avatar's, "
-        f"expressions move them within {1000 * loss.expression:.4f} mm, and they are "
-        f"{100 * loss.scale:.1f} % off in size at most"
+        f"in the page Gaussians stand within {1000 * lost.position:.3f} mm of the avatar's, "
+        f"expressions move them within {1000 * lost.expression:.4f} mm, and they are "
+        f"{100 * lost.scale:.1f} % off in size at most"
     )
     return [order.output]
 
 
 def _sources(asked: "Export", report: Report) -> list[tuple[str, Source]]:
-    """All that moves the avatar, by name."""
-    found = [
-        (path.stem, source(path, Speaking(fps=asked.fps), asked.seed, report))
-        for path in _motions(asked)
-    ]
+    """All that moves the avatar, each under a name of its own."""
+    config, found = Speaking(fps=asked.fps), {}
+    for path in asked.motion:
+        found[_free(path.stem, found)] = source(path, config, asked.seed, report)
+    if asked.speech is not None:
+        spoken = recording(asked.speech, None, config, asked.seed, False, report)
+        found[_free(asked.speech.stem, found)] = spoken
     if asked.say is not None:
-        found.append(("say", sentence(asked.say, Speaking(fps=asked.fps), asked.seed)))
-    return found
+        found[_free("say", found)] = sentence(asked.say, config, asked.seed)
+    return [*found.items()]
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    return name if name not in taken else f"{name} ({len(taken) + 1})"

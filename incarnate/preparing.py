@@ -95,7 +95,7 @@ def _view(verb: View) -> None:
         from incarnate.viewer.takes import Studio
 
         puppet, overlay = opened(verb.avatar, verb.motion, verb.photo, verb.fps, verb.seed, report)
-        studio = Studio(puppet, verb.avatar, Path.cwd(), verb.provenance)
+        studio = Studio(puppet, verb.avatar, Path.cwd(), verb.provenance, verb.fps, verb.seed)
     shown(studio, overlay, verb.port, said)
 
 

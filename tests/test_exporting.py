@@ -184,6 +184,15 @@ def test_a_usdz_moves_as_the_glb_and_has_the_gaussians(avatar, path, scene):
     np.testing.assert_allclose(gaussians(out), wanted, atol=1e-6)
 
 
+def test_a_picture_of_the_same_name_stays(path, tmp_path):
+    for ending in (".obj", ".usdc"):
+        (tmp_path / "me.png").write_bytes(b"a photo")
+        out = tmp_path / f"me{ending}"
+        assert main(["export", str(path), str(out), "--texture", "64", "-q"]) == 0
+        assert (tmp_path / "me.png").read_bytes() == b"a photo"
+        assert (tmp_path / "me.texture.png").is_file()
+
+
 def test_the_list_names_every_kind(capsys):
     assert main(["export", "--list"]) == 0
     said = capsys.readouterr().out
@@ -208,6 +217,11 @@ def test_the_list_names_every_kind(capsys):
         (["me.glb", "--motion", "gone.bvh"], "there is no file"),
         (["none/me.glb"], "does not exist; create it first"),
         (["me.ply", "--pose", "stnd"], "stand"),
+        (["me.glb", "--pose", "sitting"], "is to be posed by others"),
+        (["%d.ply", "--motion", "walk.npz", "--expression", "smile"], "is to be posed by others"),
+        (["me.glb", "--speech", "walk.npz"], "walk.npz"),
+        (["me.glb", "--seed", "-1"], "--seed is -1; give 0 to"),
+        (["50%.glb", "--texture", "9"], "--texture is 9"),
     ],
 )
 def test_what_cannot_be_is_one_line(path, told, said, tmp_path, capsys, monkeypatch):

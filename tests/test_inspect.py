@@ -232,6 +232,11 @@ def test_frames_and_sequences_are_signed_each(folder: Path, tmp_path: Path):
     for cloud in clouds:
         found = read_manifest(cloud)
         assert found is not None and found.state == "valid"
+    run(
+        *("export", folder / "me.avatar", out / "%02d.ply", "--fps", "2", "--no-provenance"),
+        *("--motion", tmp_path / "walk.npz"),
+    )
+    assert sorted(out.iterdir()) == clouds  # None speaks of what was there before.
 
 
 def test_consent_stays_with_the_avatar(folder: Path, tmp_path: Path):

@@ -277,6 +277,8 @@ def test_broken_files_are_told_in_one_line(tmp_path: Path):
         "left_elbow": good.replace("LeftForeArm", "Bone17"),
         "ends too soon": good.replace("}\nMOTION", "MOTION"),
         "not a whole BVH": good[:300],
+        "braces of the HIERARCHY part do not match": good.replace("}\nMOTION", "}\n}\nMOTION"),
+        "no channel is called 'Wrotation'": good.replace("Zrotation", "Wrotation", 1),
     }
     cases["truncated"] = good.rsplit(" ", 30)[0]
     for message, text in cases.items():

@@ -60,6 +60,10 @@ def _parsed(path: Path) -> tuple[_Skeleton, float, Float[Tensor, "f c"]]:
         start = cut + 1 + len(found.group(0).split()) - 1
         numbers = np.array(words[start:], dtype=np.float64)
         count, seconds = int(found.group(1)), float(found.group(2))
+    except IndexError as error:
+        raise ValueError(
+            f"{path.name}: the braces of the HIERARCHY part do not match; export the BVH again"
+        ) from error
     except (ValueError, StopIteration) as error:
         reason = str(error) or "the HIERARCHY part ends too soon"
         raise ValueError(f"{path.name}: {reason}; export the BVH again") from error
@@ -99,12 +103,18 @@ def _hierarchy(words: Iterator[str]) -> _Skeleton:
             if open_joints[-1] >= 0:
                 out.offsets[open_joints[-1]] = offset
         elif key == "CHANNELS":
-            out.channels[open_joints[-1]] = [next(words) for _ in range(int(next(words)))]
+            out.channels[open_joints[-1]] = [_channel(next(words)) for _ in range(int(next(words)))]
         else:
             raise ValueError(f"unexpected word {word!r} in the HIERARCHY part")
     if open_joints or not out.names:
         raise ValueError("the HIERARCHY part ends too soon")
     return out
+
+
+def _channel(word: str) -> str:
+    if re.fullmatch("[xyz](position|rotation)", word, re.IGNORECASE) is None:
+        raise ValueError(f"no channel is called {word!r}")
+    return word
 
 
 def _posed(skeleton: _Skeleton, frames: Tensor) -> tuple[Tensor, Tensor]:

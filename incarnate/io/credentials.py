@@ -76,7 +76,13 @@ def named() -> Credential | None:
 def self_made() -> Path:
     """Where the self-made credential lies, or will: key and certificates in one file."""
     data = os.environ.get("XDG_DATA_HOME")
-    folder = Path(data) if data else Path.home() / ".local" / "share"
+    try:
+        folder = Path(data) if data else Path.home() / ".local" / "share"
+    except RuntimeError as error:
+        raise FileNotFoundError(
+            "there is no home folder to keep a credential in; set XDG_DATA_HOME to a folder, or "
+            "give --no-provenance"
+        ) from error
     return folder / "incarnate" / "credential.pem"
 
 

@@ -13,6 +13,8 @@ from numpy import ndarray
 _KINDS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
+MOST = 100_000_000
+"""Numbers that an accessor may have: a file may announce more than there is memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,8 @@ class Glb:
         """The rows of an accessor, integers that stand for fractions turned into them."""
         accessor = self.tree["accessors"][index]
         kind, width = _KINDS[accessor["componentType"]], _WIDTHS[accessor["type"]]
+        if not 0 <= accessor["count"] * width <= MOST:
+            raise ValueError(f"it announces more than {MOST:,} numbers at once")
         out = np.zeros((accessor["count"], width))
         if "bufferView" in accessor:
             out[:] = self._rows(accessor, kind, width, accessor["count"])
@@ -66,7 +70,7 @@ def read_glb(path: Path) -> Glb:
         if kind == _JSON:
             try:
                 tree = json.loads(part)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"{path.name} is damaged: its JSON part says {error}") from error
         elif kind == _BIN:
             data = part

@@ -206,6 +206,10 @@ def _performance(glb: Glb, told: _Played) -> tuple[Performance, dict[int, int]]:
     order = [j for j in range(len(nodes)) if j not in parents]
     for j in order:
         order += nodes[j].get("children", ())
+        if len(order) > len(nodes):
+            break
+    if len(order) != len(nodes):
+        raise ValueError("its nodes hang on one another in a circle")
     place = {j: k for k, j in enumerate(order)}
     above = [place[parents[j]] if j in parents else -1 for j in order]
     rest = _world([_local(nodes[j], j, {}) for j in order], above)

@@ -1,4 +1,6 @@
-"""Wavefront OBJ: a textured mesh as it stands, with its material (.mtl) and picture (.png)."""
+"""Wavefront OBJ: a textured mesh as it stands, with its material (.mtl) and picture (.png).
+
+No picture of the same name, such as the photo, is replaced by it."""
 
 from pathlib import Path
 
@@ -12,13 +14,13 @@ from incarnate.scene.mesh import vertex_normals
 
 
 def write_obj(path: Path, figure: Figure) -> list[Path]:
-    """Writes `path`, and beside it .mtl and .png of the same name; the .obj comes last.
+    """Writes `path`, and beside it NAME.mtl and NAME.texture.png; the .obj comes last.
 
     ValueError for another ending.
     """
     if path.suffix.lower() != ".obj":
         raise ValueError(f"{path}: a plain mesh is written to .obj")
-    picture, material = path.with_suffix(".png"), path.with_suffix(".mtl")
+    picture, material = path.with_suffix(".texture.png"), path.with_suffix(".mtl")
     write_picture(picture, figure.texture.numpy())
     words = f"newmtl skin\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {picture.name}\n"
     _written(material, words)

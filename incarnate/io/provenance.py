@@ -96,22 +96,21 @@ def credited(path: Path, origin: Origin | None, report: Report) -> Iterator[Path
     """Where to write `path`: what is written there is signed and takes its place at the end.
 
     That is the same name in a hidden folder beside it; all that is written beside it goes along.
-    Nothing stays if the block fails. Without an origin it is `path`, and nothing is signed.
+    Nothing stays if the block fails. Without an origin nothing is signed.
     """
-    if origin is None:
-        yield path
-        side_car(path).unlink(missing_ok=True)  # It spoke of what was there before.
-        return
-    signer = credential()
+    signer = None if origin is None else credential()
     folder = path.with_name(f".{path.name}.{os.getpid()}.unsigned")
     folder.mkdir()
     try:
         yield folder / path.name
-        report.stage("signing")
         made = sorted(folder.iterdir())
-        for k, one in enumerate(made):
-            sign(one, origin, signer)
-            report.step(k + 1, len(made))
+        if origin is not None and signer is not None:
+            report.stage("signing")
+            for k, one in enumerate(made):
+                sign(one, origin, signer)
+                report.step(k + 1, len(made))
+        for one in made:  # What lies beside them speaks of what was there before.
+            side_car(path.with_name(one.name)).unlink(missing_ok=True)
         for one in sorted(folder.iterdir(), key=lambda one: one.suffix != SIDE_CAR):
             one.replace(path.with_name(one.name))
     finally:

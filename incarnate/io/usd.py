@@ -57,7 +57,7 @@ def write_usd(path: Path, figure: Figure, cloud: Gaussians) -> list[Path]:
     from pxr import Sdf, Usd, UsdUtils
 
     packed = path.suffix.lower() == ".usdz"
-    picture = f"{path.stem}.png"
+    picture = f"{path.stem}.texture.png"
     with tempfile.TemporaryDirectory() as folder:
         inner = Path(folder) / f"stage{'.usdc' if packed else path.suffix.lower()}"
         stage = Usd.Stage.CreateNew(str(inner))

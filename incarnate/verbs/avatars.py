@@ -184,8 +184,8 @@ class View:
     avatar: Positional[Path]
     """The avatar, as `create` made it."""
     motion: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="FILE")] = ()
-    """A .bvh, SMPL-X .npz or ARKit .csv, a film of a person, or a recording of speech; may be
-    given again."""
+    """A .bvh, .glb, SMPL-X .npz or ARKit .csv, a film of a person, or a recording of speech; may
+    be given again."""
     photo: Path | None = None
     """The photo that it was made from, to lay over it."""
     fps: float = 30.0

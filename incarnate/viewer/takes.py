@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count as upwards
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +41,16 @@ class Studio:
     folder: Path
     provenance: bool = True
     """Whether files say where they come from: content credentials and a watermark."""
+    fps: float = 30.0
+    seed: int = 0
+    """With which files of motion were read, and are read again for exports."""
 
     def fresh(self, ending: str) -> Path:
-        """A name in the folder that no file has yet."""
-        number = 1
-        while (path := self.folder / f"{self.avatar.stem}-{number}{ending}").exists():
-            number += 1
-        return path
+        """A name in the folder that no file has yet, whatever its ending."""
+        taken = {path.name.split(".")[0] for path in self.folder.iterdir()}
+        name = self.avatar.stem.split(".")[0]
+        number = next(k for k in upwards(1) if f"{name}-{k}" not in taken)
+        return self.folder / f"{name}-{number}{ending}"
 
     def picture(self, drive: Drive, camera: Camera, look: Look, report: Report) -> Path:
         """Takes a .png."""
@@ -106,7 +110,8 @@ class Studio:
             return [path]
         files = tuple(clip.path for clip in self.puppet.clips if clip.path is not None)
         motions = files if ending in CLIPS else ()
-        return exported(checked(Export(self.avatar, path, motion=motions)), report)
+        wanted = Export(self.avatar, path, motion=motions, fps=self.fps, seed=self.seed)
+        return exported(checked(wanted), report)
 
     def _origin(self) -> Origin | None:
         return of_avatar(self.avatar, "view", None) if self.provenance else None

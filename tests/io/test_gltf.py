@@ -137,11 +137,11 @@ def test_a_mesh_goes_to_glb_alone(tmp_path: Path):
 def test_an_obj_has_every_corner_and_its_picture(tmp_path: Path):
     made = figure()
     written = write_obj(tmp_path / "me.obj", made)
-    assert [path.name for path in written] == ["me.obj", "me.mtl", "me.png"]
+    assert [path.name for path in written] == ["me.obj", "me.mtl", "me.texture.png"]
     lines = [line.split() for line in written[0].read_text().splitlines()]
     rows = {key: [line[1:] for line in lines if line[0] == key] for key in ("v", "vt", "f")}
     np.testing.assert_allclose(np.array(rows["v"], float), made.vertices, atol=1e-6)
     np.testing.assert_allclose(np.array(rows["vt"], float), made.uvs, atol=1e-6)
     told = np.array([[corner.split("/") for corner in face] for face in rows["f"]], int) - 1
     assert np.array_equal(told[..., 0], made.faces) and np.array_equal(told[..., 1], made.face_uvs)
-    assert "map_Kd me.png" in written[1].read_text()
+    assert "map_Kd me.texture.png" in written[1].read_text()

@@ -1,6 +1,7 @@
 """Motions out of GLB files: our own, and some made here by hand."""
 
 import json
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -259,6 +260,16 @@ def test_a_preset_comes_back_through_a_preset(tmp_path: Path):
     torch.testing.assert_close(turns(motion.pose)[0, names], wanted[0, names], rtol=0, atol=1e-4)
 
 
+def part(raw: bytes) -> bytes:
+    """The JSON of a file."""
+    return raw[20 : 20 + struct.unpack_from("<I", raw, 12)[0]]
+
+
+def container(told: bytes) -> bytes:
+    told += b" " * (-len(told) % 4)
+    return struct.pack("<5I", 0x46546C67, 2, 20 + len(told), len(told), 0x4E4F534A) + told
+
+
 def test_what_cannot_be_read_is_said(tmp_path: Path):
     path = tmp_path / "a.glb"
     still = Made(mixamo)
@@ -275,6 +286,11 @@ def test_what_cannot_be_read_is_said(tmp_path: Path):
     early.told(0, "rotation", [0.1, 0.0], [[0, 0, 0, 1]] * 2)
     with pytest.raises(ValueError, match="not in order"):
         read_motion(early.written(path))
+    ring = Made(mixamo)
+    ring.told(0, "rotation", [0.0, 0.1], [[0, 0, 0, 1]] * 2)
+    ring.file.nodes[2].children.append(1)
+    with pytest.raises(ValueError, match="hang on one another in a circle"):
+        read_motion(ring.written(path))
     good = Made(mixamo)
     good.told(0, "rotation", [0.0, 0.1], [[0, 0, 0, 1]] * 2)
     raw = good.written(path).read_bytes()
@@ -285,6 +301,8 @@ def test_what_cannot_be_read_is_said(tmp_path: Path):
         (raw.replace(b'"bufferView":', b'"bufferViex":', 1).replace(b'"input":0', b'"input":9'),
          "damaged"),
         (raw.replace(b'{"', b'{{', 1), "damaged"),
+        (container(b"[" * 200_000), "damaged"),
+        (container(re.sub(rb'"count": ?2', b'"count":1000000000000', part(raw))), "announces more"),
     ):  # fmt: skip
         path.write_bytes(bad)
         with pytest.raises(ValueError, match=f"a.glb.*{said}"):
