@@ -21,7 +21,7 @@ from incarnate.motion import POSES, SMPLX_JOINTS, Motion, pose_preset, walk_cycl
 from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.scene import Gaussians
 
-PHOTO_SIDE, PHOTO_WEIGHT = 1536, 20.0
+PHOTO_SIDE, PHOTO_WEIGHT = 1536, 60.0
 """Pixels of the photo's own picture, and its weight: it is what the rest is guessed from."""
 RANDOM = 12
 """Poses with random turns, for weights to be fitted to, and as many others to test them on."""
