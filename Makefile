@@ -46,7 +46,7 @@ $(PAGE): web/package-lock.json web/build.mjs web/tsconfig.json $(wildcard web/sr
 test-web: $(STAMP) $(PAGE)
 	command -v chromium >/dev/null || { apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'playwright==1.65.*'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'playwright==1.65.*' 'trimesh==5.2.*'
 	$(BIN)/python -m pytest -q -p no:cacheprovider web/tests
 
 # The core against its definition on more scenes than `test` has; says how many pixels hang on rounding.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import roma
 import torch
+import trimesh
 from numpy.typing import NDArray
 from playwright.sync_api import Page
 
@@ -113,6 +114,18 @@ def test_three_vrm_moves_arms_and_mouth(page: Page, avatar: Avatar, vrm: Path):
     moved = np.linalg.norm(spoken - turned, axis=1)
     height = turned[:, 1].max()
     assert moved.max() > 0.004 and turned[moved > 0.002, 1].min() > 0.75 * height
+
+
+def test_trimesh_opens_it_with_its_texture(avatar: Avatar, glb: Path):
+    scene = trimesh.load_scene(glb)
+    [mesh] = scene.geometry.values()
+    made = figure(avatar, "me", torch.zeros(1, 1, 3, dtype=torch.uint8))
+    assert len(mesh.faces) == len(made.faces)
+    np.testing.assert_allclose(
+        mesh.bounds[1, 1] - mesh.bounds[0, 1], np.ptp(made.vertices[:, 1]), atol=1e-3
+    )
+    texture = mesh.visual.material.baseColorTexture
+    assert texture.size == (512, 512) and np.asarray(texture).std() > 10
 
 
 @pytest.mark.parametrize("kind", ["glb", "vrm"])
