@@ -246,7 +246,7 @@ def _film(
     """Films what moves the avatar, with other sources mixed in, and puts the sound to it."""
     from incarnate.avatar import Avatar
     from incarnate.io.provenance import credited
-    from incarnate.io.soundtrack import add_sound
+    from incarnate.io.soundtrack import sounding
     from incarnate.origins import marker, origin
     from incarnate.sources import Share, mixed, source
 
@@ -264,15 +264,8 @@ def _film(
     told = origin(verb, report)
     count, mark = moving.num_frames, marker(told)
     with credited(verb.output, told, report) as output:
-        if moving.sound is None:
-            _shoot(avatar, shots, behind, count, verb.shot.fps, output, report, mark)
-            return
-        silent = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix}")
-        try:
-            _shoot(avatar, shots, behind, count, verb.shot.fps, silent, report, mark)
-            add_sound(silent, moving.sound(), output)
-        finally:
-            silent.unlink(missing_ok=True)
+        with sounding(output, moving.sound and moving.sound()) as film:
+            _shoot(avatar, shots, behind, count, verb.shot.fps, film, report, mark)
 
 
 def _weighted(text: str) -> tuple[str, float]:

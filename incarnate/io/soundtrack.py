@@ -3,7 +3,9 @@
 For pages it becomes a file of its own."""
 
 import io
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -55,6 +57,23 @@ def add_sound(film: Path, sound: Iterable[Waveform], path: Path) -> None:
                     output.mux(packet)
         except av.error.FFmpegError as error:
             raise OSError(error.errno, f"{path} could not be written: {error.strerror}") from error
+
+
+@contextmanager
+def sounding(path: Path, sound: Iterable[Waveform] | None) -> Iterator[Path]:
+    """Where to write a film without sound: at the end of the block it is `path`, with the sound.
+
+    That is `path` itself if there is none. Nothing stays if the block fails.
+    """
+    if sound is None:
+        yield path
+        return
+    silent = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield silent
+        add_sound(silent, sound, path)
+    finally:
+        silent.unlink(missing_ok=True)
 
 
 def mp3(sound: Iterable[Waveform]) -> bytes:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from incarnate.audio import resampled
 from incarnate.cameras import Camera, Stance
-from incarnate.io.soundtrack import RATE, add_sound
+from incarnate.io.soundtrack import RATE, sounding
 from incarnate.io.video import write_video
 from incarnate.motion import Motion
 from incarnate.recipe import Framing
@@ -164,11 +164,7 @@ def film(
             shots.append(Keypoints.of(taken))
             yield taken.rgb
 
-    silent = path.with_name(f".silent.{path.name}")
-    try:
-        write_video(silent, frames(), talk.motion.fps)
-        add_sound(silent, [resampled(talk.sound, RATE)], path)
-    finally:
-        silent.unlink(missing_ok=True)
+    with sounding(path, [resampled(talk.sound, RATE)]) as film:
+        write_video(film, frames(), talk.motion.fps)
     caption = ", ".join([who.words, "talking", WORDS[framing], side_words(azimuth)])
     return Take(who, talk, camera, shots, caption, framing, azimuth, lit, behind)

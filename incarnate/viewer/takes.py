@@ -1,6 +1,5 @@
 """What the viewer writes: pictures, films and exports, in a folder, under names not yet taken."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count as upwards
@@ -16,7 +15,7 @@ from incarnate.exporting import CLIPS, KINDS, MESHES, PAGE, checked, exported
 from incarnate.figures import floor, raised
 from incarnate.io.pictures import write_picture
 from incarnate.io.provenance import Origin, credited
-from incarnate.io.soundtrack import add_sound
+from incarnate.io.soundtrack import sounding
 from incarnate.io.splats import write_splats
 from incarnate.io.video import write_video
 from incarnate.io.written_motions import ENDINGS
@@ -84,14 +83,9 @@ class Studio:
         )
         path, origin = self.fresh(".mp4"), self._origin()
         with credited(path, origin, report) as output:
-            silent = output.with_name(f".{path.stem}.{os.getpid()}.mp4")
             frames = map(marker(origin), self._frames(shots, look, count, report))
-            try:
-                write_video(output if clip.sound is None else silent, frames, fps)
-                if clip.sound is not None:
-                    add_sound(silent, [clip.sound], output)
-            finally:
-                silent.unlink(missing_ok=True)
+            with sounding(output, clip.sound and [clip.sound]) as film:
+                write_video(film, frames, fps)
         return path
 
     def export(self, drive: Drive, ending: str, report: Report) -> list[Path]:

@@ -8,7 +8,7 @@ import pytest
 
 from incarnate.audio import Waveform
 from incarnate.io.sounds import read_sound
-from incarnate.io.soundtrack import RATE, add_sound
+from incarnate.io.soundtrack import RATE, add_sound, sounding
 from incarnate.io.video import write_video
 
 FPS = 25
@@ -52,3 +52,21 @@ def test_what_cannot_hold_sound_says_so(tmp_path: Path):
             tmp_path / "talking.mp4",
         )
     assert [path.name for path in tmp_path.iterdir()] == ["still.mp4"]
+
+
+@pytest.mark.parametrize("sound", [None, clicked()])
+def test_a_film_takes_its_place_with_its_sound_and_nothing_else_stays(tmp_path: Path, sound):
+    out = tmp_path / "a.mp4"
+    with sounding(out, sound) as film:
+        flashed(film)
+        assert (film == out) == (sound is None)
+    assert list(tmp_path.iterdir()) == [out]
+    with av.open(str(out)) as film:
+        assert len(film.streams.audio) == (0 if sound is None else 1)
+
+
+def test_a_film_that_fails_leaves_nothing(tmp_path: Path):
+    with pytest.raises(RuntimeError), sounding(tmp_path / "a.mp4", clicked()) as film:
+        flashed(film)
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
