@@ -11,20 +11,17 @@ of signing.
 """
 
 import argparse
-import io
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 from playback import machine
 
 from incarnate.avatar import Avatar, Framing
@@ -35,6 +32,7 @@ from incarnate.io.video import write_video
 from incarnate.io.watermark import BITS, FINE, SIDES, Watermark, _told, false_alarms, read
 from incarnate.motion import walk_cycle
 from incarnate.stage import in_photo
+from tests.io.encoders import jpeg, x264
 
 MARK = Watermark(0xC0FFEE42)
 CRFS = (18, 23, 28, 33)
@@ -115,7 +113,7 @@ def shown(avatar: Avatar, shot: Shot, count: int) -> list[bool]:
             sizes.append((film.stat().st_size, still.stat().st_size))
     (film_before, still_before), (film_after, still_after) = sizes
     seen = [x264(marked, crf) for crf in CRFS]
-    seen.append([jpeg(frame) for frame in marked[:8]])
+    seen.append([jpeg(frame, 85) for frame in marked[:8]])
     smaller = (shot.width * 3 // 5, shot.height * 3 // 5)
     seen.append([cv2.resize(one, smaller, interpolation=cv2.INTER_AREA) for one in marked[:8]])
     side = SIDES[0] if min(shot.width, shot.height) >= FINE else SIDES[1]
@@ -172,27 +170,6 @@ def wrong(frames: Frames, side: int) -> str:
     """Wrong bits: in a frame on average, and in the sum of all frames."""
     told = np.stack([_told(frame, side) for frame in frames]) * MARK.bits
     return f"{(told < 0).sum(1).mean():.1f} / {(told.sum(0) < 0).sum()}"
-
-
-def x264(frames: Frames, crf: int) -> list[UInt8[np.ndarray, "h w 3"]]:
-    """The frames encoded as ffmpeg does unless told otherwise, and decoded."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as output:
-        stream = output.add_stream("libx264", Fraction(30), {"crf": str(crf)})
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        output.mux(stream.encode(None))
-    file.seek(0)
-    with av.open(file, "r") as source:
-        return [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
-
-
-def jpeg(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=85)
-    return np.asarray(Image.open(file))
 
 
 def signing(avatar: Avatar) -> None:

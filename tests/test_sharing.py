@@ -22,6 +22,7 @@ from incarnate.motion import POSES, Motion, walk_cycle
 from incarnate.motion.arkit import ARKIT_NAMES
 from incarnate.sharing import UNIT, notice, restored, shared
 from incarnate.sources import Source
+from tests.io.page_reader import read_page
 from tests.test_exporting import path as path  # The astronaut.
 
 
@@ -134,9 +135,9 @@ def test_the_command_writes_a_page(path, tmp_path, monkeypatch, capsys):
     out = tmp_path / "me.html"
     walk = str(path.with_name("walk.npz"))
     assert main(["export", str(path), str(out), "-q", "--motion", walk]) == 0
-    back = pages.read_page(out)
+    back = read_page(out)
     assert [clip["name"] for clip in back.facts["clips"]] == ["walk", "idle"]
     template.unlink()
     assert main(["export", str(path), str(out), "-q"]) == 2
     assert "make page" in capsys.readouterr().err
-    assert pages.read_page(out).facts == back.facts  # What there was is left alone.
+    assert read_page(out).facts == back.facts  # What there was is left alone.

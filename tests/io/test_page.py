@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from incarnate.io import page
-from incarnate.io.page import Page, read_page, write_page
+from incarnate.io.page import Page, write_page
+from tests.io.page_reader import read_page
 
 TEMPLATE = "<title>{{title}}</title><body>{{data}}<script>main()</script></body>"
 ARRAYS = {

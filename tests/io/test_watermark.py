@@ -1,16 +1,11 @@
 """The watermark lasts through encoders, is not seen, and is not found where it is not."""
 
 import hashlib
-import io
-from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.stats import binom
 from skimage.data import astronaut, chelsea, coffee
 
@@ -18,6 +13,7 @@ from incarnate.io import watermark
 from incarnate.io.film import film_frames
 from incarnate.io.video import write_video
 from incarnate.io.watermark import CHECKS, Watermark, false_alarms, read
+from tests.io.encoders import jpeg, x264
 
 MARK = Watermark(0xC0FFEE42)
 GREY = 232
@@ -36,27 +32,6 @@ def clip(width: int, height: int, count: int, background: int = GREY) -> list[np
         there[:] = np.rint(alpha * np.roll(person, 3 * k, 1) + (1 - alpha) * there)
         frames.append(frame)
     return frames
-
-
-def x264(frames: Sequence[np.ndarray], crf: int) -> list[np.ndarray]:
-    """As ffmpeg -c:v libx264 -crf N -pix_fmt yuv420p does, and back."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as output:
-        stream = output.add_stream("libx264", Fraction(30), {"crf": str(crf)})
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        output.mux(stream.encode(None))
-    file.seek(0)
-    with av.open(file, "r") as source:
-        return [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
-
-
-def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(io.BytesIO(file.getvalue())))
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:

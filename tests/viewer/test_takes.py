@@ -19,6 +19,7 @@ from incarnate.viewer.clips import Clip
 from incarnate.viewer.looks import Look
 from incarnate.viewer.puppet import Bearing, Puppet
 from incarnate.viewer.takes import EXPORTS, Studio
+from tests.io.page_reader import read_page
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_page_is_exported_whole(studio: Studio, avatar, monkeypatch):
     template.write_text("{{title}}{{data}}")
     monkeypatch.setattr(page, "TEMPLATE", template)
     (path,) = studio.export(avatar.posed(), ".html", Silent())
-    assert page.read_page(path).facts["poses"]
+    assert read_page(path).facts["poses"]
 
 
 def test_a_clip_is_filmed_whole_with_its_sound(studio: Studio, camera):
