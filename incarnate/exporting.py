@@ -1,7 +1,6 @@
 """An avatar as other programs take it: its Gaussians, or a skinned mesh with a baked texture."""
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +31,7 @@ from incarnate.io.vrm import Terms, write_vrm
 from incarnate.io.written_motions import ENDINGS, write_motion
 from incarnate.progress import Report
 from incarnate.sharing import shared
-from incarnate.sources import Source, joined, recording, sentence, source
+from incarnate.sources import Source, joined, recording, sentence, source, unlike
 from incarnate.speech import Speaking
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ KINDS = (
         PAGE,
         "a page of one file for any browser, offline: the Gaussians on their rig, 52 expressions, "
         "motions with their sound, poses; any sound drives the face",
-        "nothing that shows; positions to some hundredths of a millimetre",
+        "nothing that shows; positions to thousandths of a millimetre",
     ),
     (
         ".usdz",
@@ -269,14 +268,10 @@ def _sources(asked: "Export", report: Report) -> list[tuple[str, Source]]:
     """All that moves the avatar, each under a name of its own."""
     config, found = Speaking(fps=asked.fps), {}
     for path in asked.motion:
-        found[_free(path.stem, found)] = source(path, config, asked.seed, report)
+        found[unlike(path.stem, found)] = source(path, config, asked.seed, report)
     if asked.speech is not None:
         spoken = recording(asked.speech, None, config, asked.seed, False, report)
-        found[_free(asked.speech.stem, found)] = spoken
+        found[unlike(asked.speech.stem, found)] = spoken
     if asked.say is not None:
-        found[_free("say", found)] = sentence(asked.say, config, asked.seed)
+        found[unlike("say", found)] = sentence(asked.say, config, asked.seed)
     return [*found.items()]
-
-
-def _free(name: str, taken: Collection[str]) -> str:
-    return name if name not in taken else f"{name} ({len(taken) + 1})"

@@ -5,7 +5,7 @@ sound that belongs to it.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -148,6 +148,11 @@ def joined(parts: Iterable[Motion]) -> Motion:
         torch.cat([part.transl for part in kept]),
         torch.cat([part.expression for part in kept]),
     )
+
+
+def unlike(name: str, taken: Collection[str]) -> str:
+    """The name, with a number behind it if it is taken."""
+    return name if name not in taken else f"{name} ({len(taken) + 1})"
 
 
 def still(motion: Motion, sound: Callable[[], Iterator[Waveform]] | None = None) -> Source:

@@ -27,6 +27,7 @@ from torch import Tensor
 from incarnate.io.gltf import Clip, Figure, held
 from incarnate.io.pictures import write_picture
 from incarnate.io.runs import replacing
+from incarnate.io.splats import C0
 from incarnate.scene import Gaussians
 from incarnate.scene.mesh import vertex_normals
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from pxr import Usd
 
 USD = (".usdz", ".usdc", ".usda")
-DEGREE_0 = 0.28209479177387814
-"""The harmonic of degree 0: colour = 0.5 + DEGREE_0 coefficient, as in 3DGS."""
 MOVED = 1e-7
 """Metres: what an expression moves by less is left out."""
 
@@ -224,7 +223,7 @@ def _gaussians(stage: "Usd.Stage", cloud: Gaussians) -> None:
     opacities = torch.sigmoid(cloud.logit_opacities)
     field.CreateOpacitiesAttr(Vt.FloatArray.FromNumpy(_floats(opacities)))
     field.CreateRadianceSphericalHarmonicsDegreeAttr(0)
-    colors = (cloud.colors - 0.5) / DEGREE_0
+    colors = (cloud.colors - 0.5) / C0
     field.CreateRadianceSphericalHarmonicsCoefficientsAttr(_vectors(colors))
     far = 3 * scales.amax(1, keepdim=True)
     field.CreateExtentAttr(_extent(torch.cat([cloud.means - far, cloud.means + far])))

@@ -13,7 +13,7 @@ import numpy as np
 from incarnate.audio import Waveform
 from incarnate.motion import Motion, walk_cycle
 from incarnate.progress import Report
-from incarnate.sources import joined, source
+from incarnate.sources import joined, source, unlike
 from incarnate.speech import Speaking
 
 
@@ -100,7 +100,6 @@ def clips(paths: Sequence[Path], fps: float, seed: int, report: Report) -> tuple
             blocks = list(moving.sound())
             samples = np.concatenate([block.samples for block in blocks])
             sound = Waveform(samples, blocks[0].sample_rate)
-        taken = {clip.name for clip in found}
-        name = path.name if path.name not in taken else f"{path.name} ({len(found) + 1})"
+        name = unlike(path.name, [clip.name for clip in found])
         found.append(Clip(name, joined(moving.parts()), path, sound, moving.speaks))
     return (*found, Clip("walk", walk_cycle(fps)))

@@ -11,6 +11,7 @@ from incarnate.avatar import Avatar
 from incarnate.cameras import Camera
 from incarnate.io.images import read_photo
 from incarnate.stage import photo_camera
+from incarnate.viewer.views import photo_distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +41,7 @@ class Overlay:
             raise ValueError("this avatar does not know its photo: create it again")
         rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
         camera = photo_camera(avatar, width, height)
-        away = camera.local(avatar.player.vertices(avatar.photo))[:, 2].mean()
-        return Overlay(rgb, camera, float(away))
+        return Overlay(rgb, camera, photo_distance(avatar, camera))
 
     def onto(self, camera: Camera) -> Float64[np.ndarray, "3 3"]:
         """The photo's pixels to a camera's.

@@ -74,10 +74,14 @@ def preset(avatar: Avatar, drive: Drive, framing: Framing, side: Side, aspect: f
 def of_photo(avatar: Avatar, aspect: float) -> Eye:
     """The tab's view from the photo's camera, wide enough for what the avatar was fitted to."""
     camera = avatar.camera
-    away = camera.local(avatar.player.vertices(avatar.photo))[:, 2].mean()
-    view = eye(camera, float(away))
+    view = eye(camera, photo_distance(avatar, camera))
     narrow = max(camera.width / camera.height / aspect, 1.0)
     return replace(view, fov=2 * math.atan(narrow * math.tan(view.fov / 2)))
+
+
+def photo_distance(avatar: Avatar, camera: Camera) -> float:
+    """Metres from the photo's camera to the person, on average."""
+    return float(camera.local(avatar.player.vertices(avatar.photo))[:, 2].mean())
 
 
 def around(camera: Camera, center: Float[Tensor, "3"], angle: float) -> Camera:
