@@ -76,12 +76,10 @@ function controls(facts: Facts, show: Show, stage: Stage, rig: Rig): () => void 
   one("turn").onclick = () => (stage.turning = toggled(one("turn")));
   sound(show, () => motions(-1));
 
-  const first = facts.clips.findIndex((clip) => clip.sound >= 0);
-  if (facts.clips.length) {
-    show.choose(Math.max(first, 0));
-    motions(Math.max(first, 0));
-    if (first < 0) void show.play(); // Sound waits for a touch: browsers want one.
-  } else poses(0);
+  const sounding = facts.clips.findIndex((clip) => clip.sound >= 0);
+  show.choose(Math.max(sounding, 0));
+  motions(Math.max(sounding, 0));
+  if (sounding < 0) void show.play(); // Sound waits for a touch: browsers want one.
 
   const play = one("play"), seek = one<HTMLInputElement>("seek"), time = one("time");
   return () => {

@@ -64,10 +64,6 @@ export class Pack {
     this.body = bytes.slice(8 + length); // Copied, so that every array begins where it may.
   }
 
-  has(name: string): boolean {
-    return name in this.entries;
-  }
-
   shape(name: string): number[] {
     return this.entry(name).shape;
   }
