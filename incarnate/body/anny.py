@@ -224,14 +224,11 @@ class Anny(Body):
     ) -> tuple[Tensor, Tensor]:
         """Rows in metres of the visible vertices, and of the helpers' (m c), from stored ones."""
         skin, left, right, _ = asset["counts"].tolist()
-        visible = np.empty((self.num_vertices, rows.shape[1]), np.float32)
-        np.multiply(rows[place[:skin]], np.float32(unit), out=visible[:skin])
-        for side, (first, count) in enumerate(((skin, left), (skin + left, right))):
-            ball = rows[place[first : first + count]] * np.float32(unit)
-            start = self.num_skin + side * self.num_eye
-            visible[start : start + self.num_eye] = asset["eye_maps"][side] @ ball
-        helpers = rows[place[skin + left + right :]] * np.float32(unit)
-        return torch.from_numpy(visible), torch.from_numpy(helpers)
+        placed = torch.from_numpy(rows).index_select(0, torch.from_numpy(place))
+        body, *balls, helpers = placed.split([skin, left, right, len(place) - skin - left - right])
+        maps = torch.from_numpy(asset["eye_maps"])
+        eyes = [onto @ (ball * unit) for onto, ball in zip(maps, balls, strict=True)]
+        return torch.cat([body * unit, *eyes]), helpers * unit
 
     def _sparse(
         self, asset: Mapping[str, NDArray], name: str, unit: float

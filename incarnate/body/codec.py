@@ -7,21 +7,26 @@ deflate see runs of zeros.
 """
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from torch.nn.functional import embedding_bag
 
 SHIFT = 8  # Predictor weights are in units of 1/256.
 
 
 def predicted(rows: NDArray, neighbors: NDArray, weights: NDArray) -> NDArray:
     """Prediction (m, c) int32 from earlier rows, for neighbors and weights (m, k)."""
-    m, k = neighbors.shape
-    starts = np.arange(0, m * k + 1, k, dtype=np.int32)
-    table = csr_matrix(
-        (weights.astype(np.int32).ravel(), neighbors.astype(np.int32).ravel(), starts),
-        shape=(m, len(rows)),
+    # Sums of floats are exact, in any order, while no partial sum needs more bits than there are.
+    most = np.abs(weights, dtype=np.int64).sum(1).max(initial=0)
+    most *= max(int(rows.max(initial=0)), -int(rows.min(initial=0)))
+    dtype = torch.float32 if most < 2**24 else torch.float64
+    sums = embedding_bag(
+        torch.from_numpy(neighbors.astype(np.int64)),
+        torch.from_numpy(rows).to(dtype),
+        mode="sum",
+        per_sample_weights=torch.from_numpy(weights).to(dtype),
     )
-    return (table @ rows + (1 << (SHIFT - 1))) >> SHIFT
+    return sums.to(torch.int32).add_(1 << (SHIFT - 1)).bitwise_right_shift_(SHIFT).numpy()
 
 
 def zigzag(values: NDArray) -> NDArray:
@@ -47,9 +52,7 @@ def unpacked(
     rows = unzigzag(low, high)
     start = int(levels[0])
     for end in levels[1:].tolist():
-        known = rows[:start].astype(np.int32)
-        rows[start:end] += predicted(known, neighbors[start:end], weights[start:end]).astype(
-            np.int16
-        )
+        made = predicted(rows[:start], neighbors[start:end], weights[start:end])
+        rows[start:end] += made.astype(np.int16)
         start = end
     return rows
