@@ -12,6 +12,7 @@ A person's shots lie in a row (`incarnate.studio.lessons`): pairs of one pose, t
 """
 
 import json
+from collections.abc import Collection
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -20,9 +21,10 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
+from incarnate.evaluate.readers import cloths, top_color
 from incarnate.priors.conditions import View
 from incarnate.priors.skeleton import drawn
 from incarnate.priors.train.shards import Shards
@@ -68,6 +70,11 @@ class Lessons:
             if shown.ndim == 2
             else _sized(shown, size)
         )
+
+    def people_in(self, colors: Collection[str]) -> Int[np.ndarray, " n"]:
+        """Who wears one of these colours alone above the waist."""
+        said = [self.told[i]["caption"] for i in range(0, len(self), SHOTS_A_LESSON)]
+        return np.flatnonzero([bool(top_color(s)) and cloths(s)[0].color in colors for s in said])
 
     def skeleton(self, index: int, size: int) -> Float[np.ndarray, "h w 3"]:
         """As models see poses."""
@@ -122,9 +129,9 @@ class Lessons:
         return image, hole[..., None]
 
 
-def still(rng: np.random.Generator, people: int) -> int:
-    """A picture of a pair at random."""
-    return int(rng.integers(people)) * SHOTS_A_LESSON + int(rng.integers(2 * STANCES))
+def still(rng: np.random.Generator, person: int) -> int:
+    """A picture of a person's pairs at random."""
+    return person * SHOTS_A_LESSON + int(rng.integers(2 * STANCES))
 
 
 def clip(person: int) -> range:
