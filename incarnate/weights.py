@@ -90,7 +90,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-unet",
         "priors/embedded/unet/diffusion_pytorch_model.safetensors",
-        "b1fefde42fcd60af2397a93ab243713c49626eeef41b9eeb1812d407bdfbbddd",
+        "d7ab9afff83ec3f06ffb47a67183b4d1301d389c0a72b637c291fcb753b4d094",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -114,7 +114,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-pose",
         "priors/embedded/pose/diffusion_pytorch_model.safetensors",
-        "374e6f199e7cffa09362571efb1e84de50d17535323019959d50df1b5dd787da",
+        "caac1c98b9cfbdb6bede0c8159732f3cc88a92e9c6acd003639945a6efebccba",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -122,7 +122,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-normal",
         "priors/embedded/normal/diffusion_pytorch_model.safetensors",
-        "16215cb67687df9acd2b01ba7ee6a637a11efed7107062e591fad92a7ecd6540",
+        "38d29f1ceab15bd772c7b86b195898677ddc39d2bb12605f6bff4577edf73fa4",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -130,7 +130,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-projection",
         "priors/embedded/projection/diffusion_pytorch_model.safetensors",
-        "f325b0c2012c40ec3a42b679f2b75ecf7052756645f6db8f55db6013f0eb0fe9",
+        "425d14625de46f6316be162d12bf47608b74a671fe400f5c1f99af3a1753f72a",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -138,7 +138,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-motion",
         "priors/embedded/motion/diffusion_pytorch_model.safetensors",
-        "67f9d5115227bc71a32af3589cbcae47e3444458a16709d3956ebf7454bdf835",
+        "000bf0beea56739b86a135fc23f4914108a5e809f5905f9e3010ae22a791f004",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
