@@ -100,7 +100,7 @@ def checked(asked: "Sample") -> None:
         if not 1 <= value <= most:
             raise ValueError(f"--{name} is {value}; give 1 to {most}")
     if not math.isfinite(asked.guidance_scale) or asked.guidance_scale < 0:
-        raise ValueError(f"--guidance-scale is {asked.guidance_scale}; give 0 or more, such as 4")
+        raise ValueError(f"--guidance-scale is {asked.guidance_scale}; give 0 or more, such as 3")
     for name in asked.pose:
         if _is_file(name) and not Path(name).is_file():
             raise ValueError(

@@ -90,7 +90,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-unet",
         "priors/embedded/unet/diffusion_pytorch_model.safetensors",
-        "d7ab9afff83ec3f06ffb47a67183b4d1301d389c0a72b637c291fcb753b4d094",
+        "4717f98f6e06f82383c97ce71892f3ab46fd789905763d0a3637321b453af83c",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -114,7 +114,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-pose",
         "priors/embedded/pose/diffusion_pytorch_model.safetensors",
-        "caac1c98b9cfbdb6bede0c8159732f3cc88a92e9c6acd003639945a6efebccba",
+        "c7c32c768322d63e91f595f0c75804c57bcd44836122a3b1fd4ec9271aeaa11e",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -122,7 +122,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-normal",
         "priors/embedded/normal/diffusion_pytorch_model.safetensors",
-        "38d29f1ceab15bd772c7b86b195898677ddc39d2bb12605f6bff4577edf73fa4",
+        "c9affc24d8a4e7a59f4e658813553642c3908cd49fbaeacf8178cb551e6de2a3",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -130,7 +130,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-projection",
         "priors/embedded/projection/diffusion_pytorch_model.safetensors",
-        "425d14625de46f6316be162d12bf47608b74a671fe400f5c1f99af3a1753f72a",
+        "3d95cdfb4b0c20b9e3bdb7e8697e843324de623760c749c69fff8cc8a068191e",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",
@@ -138,7 +138,7 @@ TABLE: tuple[Weights, ...] = (
     Weights(
         "prior-motion",
         "priors/embedded/motion/diffusion_pytorch_model.safetensors",
-        "000bf0beea56739b86a135fc23f4914108a5e809f5905f9e3010ae22a791f004",
+        "a5ce26e97156742f9a6e784219dfcb61f5250c25420d1b6dbab91d41cee65bf7",
         "Apache-2.0",
         "this project: trained on the studio's people alone (priors/embedded/README.md)",
         "scripts/train_priors.py",

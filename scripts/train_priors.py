@@ -39,7 +39,7 @@ from incarnate.studio.lessons import CLIP_FRAMES, SHOTS_A_LESSON, STANCES
 
 SHARES: dict[Domain, float] = {"rgb": 0.45, "normal": 0.375, "depth": 0.175}
 """How often the autoencoder and the text encoder learn each."""
-PAINTED: dict[Domain, float] = {"rgb": 0.62, "normal": 0.24, "depth": 0.14}
+PAINTED: dict[Domain, float] = {"rgb": 0.5, "normal": 0.35, "depth": 0.15}
 """How often the UNet does: only rgb has colours, and of words it learns them last."""
 GAMMA, KL = 5.0, 1e-4
 MUTED_COLORS = (
@@ -47,9 +47,10 @@ MUTED_COLORS = (
 )  # fmt: skip
 MUTED = {64: 0.5, 128: 0.25}
 """How often rgb of this size shows people in these: near the mean of all, they are learnt last."""
-HUES, LARGE = 3.0, 4.0
-"""What the latents' channels of colour, and means over 4 x 4 latents, count in the UNet's loss."""
-COARSE, FINE = 1500, 240  # People of whom there are latents at 64 and at 128 pixels.
+HUES, LARGE, SHAPES = 3.0, 4.0, 2.5
+"""What counts in the UNet's loss: of rgb the latents' channels of colour and means over 4 x 4
+latents; normals and depth."""
+COARSE, FINE = 1500, 900  # People of whom there are latents at 64 and at 128 pixels.
 
 
 def main() -> None:
@@ -81,7 +82,7 @@ def _main() -> None:
         "latents": (encode_all, 0, 0.0),
         "text": (train_text, 200_000, 2e-3),
         "base": (train_base, 300_000, 1e-3),
-        "fine": (train_base, 60_000, 4e-4),
+        "fine": (train_base, 150_000, 4e-4),
         "motion": (train_motion, 12_000, 1e-3),
     }
     for stage in [chosen.only] if chosen.only else [] if chosen.export else STAGES:
@@ -304,22 +305,26 @@ def train_base(parts: Parts, lessons: Lessons, run: Run) -> None:
                 parts.words([r["prompt"] for r in rows]),
                 Branches(pose=pose, references=references),
             )
-        return _missed(parts, t, output.float(), parts.schedule.target(x_0, noise, t))
+        painted = torch.tensor([r["domain"] == "rgb" for r in rows])
+        return _missed(parts, t, output.float(), parts.schedule.target(x_0, noise, t), painted)
 
     fitted(parts.modules(run.stage), run, loss, 0.999, falls=0.35 if run.stage == "fine" else 0.3)
 
 
-def _missed(parts: Parts, t: Tensor, output: Tensor, target: Tensor) -> Tensor:
-    """The loss; colours, and what is large, count more than light and what is small.
+def _missed(parts: Parts, t: Tensor, output: Tensor, target: Tensor, painted: Tensor) -> Tensor:
+    """The loss; where `painted`, colours and what is large count more than light and small things.
 
     Squares of any linear map of the error are least for the same output. But what words tell is
     large and of a colour, and drowns in the error of small things that nothing tells.
     """
-    loud = torch.ones(CHANNELS)
-    loud[-2:] = HUES**0.5
-    output, target = (x * loud.view(-1, 1, 1) for x in (output, target))
-    large = weighted(parts.schedule, t, avg_pool2d(output, 4), avg_pool2d(target, 4), GAMMA)
-    return weighted(parts.schedule, t, output, target, GAMMA) + LARGE * large
+    loud = torch.full((len(t), CHANNELS, 1, 1), SHAPES**0.5)
+    loud[painted] = 1
+    loud[painted, -2:] = HUES**0.5
+    output, target = output * loud, target * loud
+    rows = avg_pool2d(output[painted], 4), avg_pool2d(target[painted], 4)
+    large = weighted(parts.schedule, t[painted], *rows, GAMMA) if painted.any() else 0
+    share = painted.float().mean()
+    return weighted(parts.schedule, t, output, target, GAMMA) + LARGE * share * large
 
 
 def _known(lessons: Lessons, index: int, size: int, rng: np.random.Generator) -> NDArray:

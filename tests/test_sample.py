@@ -50,7 +50,7 @@ def test_the_command_writes_a_grid_and_says_what_it_understood(folder, tmp_path,
     assert "understood  a tall woman, in a red shirt, full body, back view, depth" in told
     assert "replaced    lady -> woman, crimson -> red" in told
     assert "ignored     riding, unicorn" in told
-    assert "seed 0, 1 steps, guidance 4; first after" in told and "MB of memory" in told
+    assert "seed 0, 1 steps, guidance 3; first after" in told and "MB of memory" in told
     assert told.endswith(f"{out}\n")
     grid = np.asarray(Image.open(out))
     assert grid.shape == (2 * 64 + 3 * GAP, 2 * 64 + 3 * GAP, 3)

@@ -112,9 +112,9 @@ class Sample:
     """How many pictures or clips."""
     size: Literal[128, 64] = 128
     """Pixels a side; 64 is a draft."""
-    steps: int = 16
+    steps: int = 12
     """Of sampling."""
-    guidance_scale: float = 4.0
+    guidance_scale: float = 3.0
     """How strongly the text speaks; 1: not more than by itself, at half the time."""
     seed: int = 0
     """Same words, settings and seed: same pictures."""
