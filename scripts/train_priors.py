@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from priors_data import DOMAINS, Domain, Lessons, clip, still, unpacked
 from priors_fit import STAGES, Run, fitted
@@ -48,8 +48,8 @@ MUTED_COLORS = (
 MUTED = {64: 0.5, 128: 0.25}
 """How often rgb of this size shows people in these: near the mean of all, they are learnt last."""
 HUES, LARGE, SHAPES = 3.0, 4.0, 2.5
-"""What counts in the UNet's loss: of rgb the latents' channels of colour and means over 4 x 4
-latents; normals and depth."""
+"""What these count in the UNet's loss, where rgb's channels of light count 1: its channels of
+colour, its means over 4 x 4 latents, and all of normals and depth."""
 COARSE, FINE = 1500, 900  # People of whom there are latents at 64 and at 128 pixels.
 
 
@@ -205,7 +205,9 @@ class Latents:
 
     def __init__(self, folder: Path) -> None:
         paths = {size: folder / f"latents{size}.npy" for size in (64, 128)}
-        self.rows = {size: np.load(path) for size, path in paths.items() if path.exists()}
+        self.rows = {
+            size: np.load(path, mmap_mode="r") for size, path in paths.items() if path.exists()
+        }
 
     def people(self, size: int) -> int:
         """How many people are there."""
@@ -311,20 +313,25 @@ def train_base(parts: Parts, lessons: Lessons, run: Run) -> None:
     fitted(parts.modules(run.stage), run, loss, 0.999, falls=0.35 if run.stage == "fine" else 0.3)
 
 
-def _missed(parts: Parts, t: Tensor, output: Tensor, target: Tensor, painted: Tensor) -> Tensor:
+def _missed(
+    parts: Parts,
+    t: Float[Tensor, " b"],
+    output: Float[Tensor, "b c y x"],
+    target: Float[Tensor, "b c y x"],
+    painted: Bool[Tensor, " b"],
+) -> Float[Tensor, ""]:
     """The loss; where `painted`, colours and what is large count more than light and small things.
 
     Squares of any linear map of the error are least for the same output. But what words tell is
     large and of a colour, and drowns in the error of small things that nothing tells.
     """
-    loud = torch.full((len(t), CHANNELS, 1, 1), SHAPES**0.5)
-    loud[painted] = 1
-    loud[painted, -2:] = HUES**0.5
-    output, target = output * loud, target * loud
-    rows = avg_pool2d(output[painted], 4), avg_pool2d(target[painted], 4)
-    large = weighted(parts.schedule, t[painted], *rows, GAMMA) if painted.any() else 0
-    share = painted.float().mean()
-    return weighted(parts.schedule, t, output, target, GAMMA) + LARGE * share * large
+    only = painted.view(-1, 1, 1, 1)
+    loud = torch.where(only, 1.0, SHAPES).repeat(1, CHANNELS, 1, 1)
+    loud[painted, -2:] = HUES
+    output, target = output * loud.sqrt(), target * loud.sqrt()
+    large = [avg_pool2d(x, 4) * only for x in (output, target)]
+    fine = weighted(parts.schedule, t, output, target, GAMMA)
+    return fine + LARGE * weighted(parts.schedule, t, *large, GAMMA)
 
 
 def _known(lessons: Lessons, index: int, size: int, rng: np.random.Generator) -> NDArray:
