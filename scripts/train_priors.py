@@ -329,7 +329,7 @@ def _missed(
     loud = torch.where(only, 1.0, SHAPES).repeat(1, CHANNELS, 1, 1)
     loud[painted, -2:] = HUES
     output, target = output * loud.sqrt(), target * loud.sqrt()
-    large = [avg_pool2d(x, 4) * only for x in (output, target)]
+    large = avg_pool2d(output, 4) * only, avg_pool2d(target, 4) * only
     fine = weighted(parts.schedule, t, output, target, GAMMA)
     return fine + LARGE * weighted(parts.schedule, t, *large, GAMMA)
 
