@@ -2,11 +2,12 @@
 
 READ and TEST are folders of shards, people apart from one another and from all that priors learn:
 
-    incarnate studio READ --lessons 600 --seed 10 --size 128
-    incarnate studio TEST --lessons 96 --seed 9 --size 128
+    incarnate studio READ --lessons 600 --seed 10 --size 64
+    incarnate studio TEST --lessons 96 --seed 9 --size 64
 
-Pictures are mirrored, shifted, blurred and made noisy, since what priors make is not as crisp as
-the studio. Prints how often the readers are right on TEST, and writes it into their file.
+The readers of sides see these enlarged to 128. Pictures are mirrored, shifted, blurred and made
+noisy, since what priors make is not as crisp as the studio. Prints how often the readers are right
+on TEST, and writes it into their file.
 """
 
 import argparse
@@ -65,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("read", type=Path)
     parser.add_argument("test", type=Path)
-    parser.add_argument("--steps", type=int, nargs=3, default=(1500, 2000, 800), help="by task")
+    parser.add_argument("--steps", type=int, nargs=3, default=(2500, 4000, 1500), help="by task")
     parser.add_argument("--only", nargs="*", choices=TASKS)
     parser.add_argument("--cache", type=Path, default=Path("/tmp"))
     parser.add_argument("--out", type=Path, default=Path("readers.safetensors"))
@@ -132,9 +133,8 @@ def _small(
 ) -> tuple[NDArray, NDArray, NDArray, NDArray, float, str, str]:
     files = shards.files(index)
     shot = decoded({name: data for name, data in files.items() if name != "parts.png"})
-    rgb, normal = (
-        np.round(picture(shot, shows, PIXELS) * 255).astype(np.uint8) for shows in ("rgb", "normal")
-    )
+    rgb = _bytes(picture(shot, "rgb", PIXELS["side of rgb"]))
+    normal = _bytes(picture(shot, "normal", PIXELS["side of normal"]))
     parts = cv2.imdecode(np.frombuffer(files["parts.png"], np.uint8), cv2.IMREAD_UNCHANGED)
     assert parts is not None
     above, below = (
@@ -143,6 +143,10 @@ def _small(
     )
     assert shot.azimuth is not None
     return rgb, normal, above, below, shot.azimuth, str(shot.framing), shot.caption
+
+
+def _bytes(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.round(picture * 255).astype(np.uint8)
 
 
 # Sides.
@@ -193,7 +197,7 @@ def _middles() -> NDArray:
 def colors_learnt(data: Pictures, steps: int) -> ColorReader:
     """First where garments are, from all people; then what their colours are called."""
     keep = np.isin(data.framings, ("full", "upper"))
-    pictures = torch.from_numpy(data.rgb[keep]).permute(0, 3, 1, 2).contiguous()
+    pictures = _for_colors(data.rgb[keep])
     above, below = (torch.from_numpy(mask[keep]) for mask in (data.above, data.below))
     net = ColorReader().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rng = np.random.default_rng(SEED)
@@ -216,6 +220,13 @@ def colors_learnt(data: Pictures, steps: int) -> ColorReader:
     bottoms[below.flatten(1).amax(1).numpy() < 250] = -1
     _named(net, pictures, [(above, tops), (below, bottoms)])
     return net
+
+
+def _for_colors(rgb: NDArray[np.uint8]) -> Tensor:
+    """Pictures n 3 s s (bytes) in the size that is read for colours."""
+    size = PIXELS["color of rgb"]
+    small = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA) for picture in rgb]
+    return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).contiguous()
 
 
 def _named(net: ColorReader, pictures: Tensor, worn: list[tuple[Tensor, NDArray]]) -> None:
@@ -348,7 +359,7 @@ def measured(net: SideReader | ColorReader, task: Task, data: Pictures) -> dict[
         keep = np.isin(data.framings, ("full", "upper"))
         keep &= np.array([top_color(caption) is not None for caption in data.captions])
         true = np.array([top_color(caption) for caption in data.captions[keep]])
-        pictures = torch.from_numpy(data.rgb[keep]).permute(0, 3, 1, 2)
+        pictures = _for_colors(data.rgb[keep])
         said = torch.cat([net(part.float() / 255) for part in pictures.split(256)])
         found = np.array(TERMS)[said.argmax(-1).numpy()]
         _confused(found, true)

@@ -21,7 +21,6 @@ from incarnate.priors.conditions import side
 from incarnate.studio.fabrics import COLORS
 from incarnate.studio.wardrobe import OUTER, TOPS
 
-PIXELS = 64
 SECTORS = 24
 """Equal parts of a turn that are told apart; a side's quarter is six of them."""
 SIDES = ("front view", "left side view", "right side view", "back view")
@@ -41,8 +40,10 @@ Shows = Literal["normal", "rgb"]
 Task = Literal["side of normal", "side of rgb", "color of rgb"]
 TASKS: tuple[Task, ...] = get_args(Task)
 """One network each."""
-WIDTHS = (16, 32, 48, 64, 80)
-STRIDES = (2, 2, 1, 2, 1)
+PIXELS: dict[Task, int] = {"side of normal": 128, "side of rgb": 128, "color of rgb": 64}
+"""A side of the pictures that each is shown."""
+WIDTHS = (16, 32, 64, 64, 96, 96, 128)
+STRIDES = (2, 2, 2, 1, 2, 1, 1)
 
 
 @final
@@ -54,7 +55,7 @@ class SideReader(nn.Module):
         self.seeing = _convolutions(3, WIDTHS, STRIDES)
         self.saying = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * WIDTHS[-1], SECTORS))
 
-    def forward(self, pictures: Float[Tensor, "n 3 64 64"]) -> Float[Tensor, "n sectors"]:
+    def forward(self, pictures: Float[Tensor, "n 3 128 128"]) -> Float[Tensor, "n sectors"]:
         """Logits of the azimuth; pictures in [0, 1]."""
         x = self.seeing(pictures * 2 - 1)
         return self.saying(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1))
@@ -131,14 +132,15 @@ class Readers:
 
     def sides(self, pictures: Float[Tensor, "n h w 3"], shows: Shows) -> tuple[str, ...]:
         """Of each picture, the side of the person that it shows: one of SIDES."""
-        chances = self._nets["side of normal" if shows == "normal" else "side of rgb"](
-            small(pictures)
-        ).softmax(-1)
+        task: Task = "side of normal" if shows == "normal" else "side of rgb"
+        chances = self._nets[task](sized(pictures, PIXELS[task])).softmax(-1)
         return tuple(SIDES[int(k)] for k in (chances @ _quarters()).argmax(-1))
 
     def colors(self, pictures: Float[Tensor, "n h w 3"]) -> tuple[str, ...]:
         """Of each rgb picture, the basic colour of what is worn above: one of TERMS."""
-        return tuple(TERMS[int(k)] for k in self._nets["color of rgb"](small(pictures)).argmax(-1))
+        task: Task = "color of rgb"
+        said = self._nets[task](sized(pictures, PIXELS[task]))
+        return tuple(TERMS[int(k)] for k in said.argmax(-1))
 
 
 def _whole(kept: Tensor) -> Tensor:
@@ -146,12 +148,16 @@ def _whole(kept: Tensor) -> Tensor:
     return kept.float() if kept.is_floating_point() else kept
 
 
-def small(pictures: Float[Tensor, "n h w 3"]) -> Float[Tensor, "n 3 64 64"]:
-    """As readers see pictures: means over areas."""
+def sized(pictures: Float[Tensor, "n h w 3"], pixels: int) -> Float[Tensor, "n 3 pixels pixels"]:
+    """As readers see pictures: means over areas if larger, or else interpolated."""
     channels = pictures.float().movedim(-1, 1)
-    if channels.shape[-2:] == (PIXELS, PIXELS):
-        return channels
-    return interpolate(channels, (PIXELS, PIXELS), mode="area")
+    match channels.shape[-1]:
+        case size if size == pixels:
+            return channels
+        case size if size > pixels:
+            return interpolate(channels, (pixels, pixels), mode="area")
+        case _:
+            return interpolate(channels, (pixels, pixels), mode="bilinear")
 
 
 def sector(azimuth: float) -> int:
