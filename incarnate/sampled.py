@@ -18,10 +18,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from incarnate.priors import Condition, Images, Pose, Reference, Text, View, sample
+from incarnate.guidance import Stressed
+from incarnate.priors import Condition, Denoiser, Images, Pose, Reference, Text, View, sample
 from incarnate.priors.embedded import Priors
 from incarnate.priors.vocabulary import ATTITUDES, VOCABULARY
-from incarnate.priors.wording import Reading, understood
+from incarnate.priors.wording import Reading, understood, undyed
 from incarnate.progress import Report
 from incarnate.recipe import Shows
 
@@ -35,13 +36,16 @@ FRAMES, FPS = 8, 10.0
 MOTIONS = (".bvh", ".glb", ".npz")
 GREY = 0.5  # What people stood before in training.
 ELEVATION, FOV = 0.05, 0.45
+DANCE = 11  # The seed of its steps.
 GAP = 2  # Pixels between pictures.
 _BUILDS = {"tall": ("height", 0.65), "short": ("height", 0.2), "heavy": ("weight", 0.8),
            "slim": ("weight", 0.22), "muscular": ("muscle", 0.8), "old": ("age", 0.95),
            "young": ("age", 0.64), "woman": ("gender", 0.95), "man": ("gender", 0.05)}  # fmt: skip
 """The shape that a word gives the body whose skeleton is drawn."""
-DRAWN = (*ATTITUDES, "walking")
-"""Actions that have a look of their own; dancing is left to words."""
+UNLED_BELOW = 0.3
+"""The noise level, as a share of all, below which nothing leads photos any more."""
+LOUDER = 1 / 6
+"""How much louder than the rest the colours of clothes are said."""
 
 
 @final
@@ -126,9 +130,7 @@ def sampled(
         drawn = aside.submit(_poses, asked, view, read)
         ours = Priors.embedded(folder=asked.priors, quick=quick)
         poses = drawn.result()
-    prior = {"normal": ours.text_to_normal, "depth": ours.text_to_depth, "rgb": ours.text_to_rgb}[
-        shows
-    ]
+    prior = by_words(ours, shows)
     size = (1, *([FRAMES] if asked.clip else []), asked.size, asked.size, 3)
     with torch.no_grad():
         shape = prior.encode(torch.zeros(size)).shape
@@ -151,6 +153,28 @@ def sampled(
     return Sampled(read, shows, view, torch.cat(made), first, action)
 
 
+def by_words(priors: Priors, shows: Shows) -> Denoiser:
+    """What follows words in a domain.
+
+    In photos the colours of clothes are stressed.
+    """
+    match shows:
+        case "normal":
+            return priors.text_to_normal
+        case "depth":
+            return priors.text_to_depth
+        case "rgb":
+            return Stressed(priors.text_to_rgb, _uncolored, LOUDER, UNLED_BELOW)
+
+
+def _uncolored(condition: Condition) -> Condition:
+    text = condition.text
+    if text is None:
+        return condition
+    prompts = tuple(map(undyed, text.prompts))
+    return condition if prompts == text.prompts else replace(condition, text=Text(prompts))
+
+
 def _reference(path: Path, size: int) -> Reference:
     """The photo's middle square, before grey where it is transparent."""
     from PIL import Image, ImageOps
@@ -169,16 +193,25 @@ def _reference(path: Path, size: int) -> Reference:
 def _poses(asked: "Sample", view: View, read: Reading) -> Float[Tensor, "n *f h w 3"] | None:
     """A drawn skeleton for each picture, or FRAMES for each clip; None if none are asked for."""
     if asked.clip:
-        attitude = ATTITUDES.get(read.caption.rpartition(", ")[2])
-        names = asked.pose or ((attitude,) if attitude is not None else ())
-        drawn = skeletons(*_body(read.caption), _way(names), view, asked.size, together=True)
+        motion = _way(_motions(asked.pose, read.caption))
+        drawn = skeletons(*_body(read.caption), motion, view, asked.size, together=True)
         return drawn.expand(asked.count, *drawn.shape)
     if asked.pose:
         motion = _stills(asked.pose, asked.count)
         return skeletons(*_body(read.caption), motion, view, asked.size)
-    if asked.skeleton and action_of(read.caption) in DRAWN:
+    if asked.skeleton:
         return worded_skeletons(read.caption, range(asked.count), view, asked.size)
     return None
+
+
+def _motions(names: Sequence[str], caption: str) -> "list[Motion]":
+    """What a clip goes through: what is named, or else what the caption says of it."""
+    if names:
+        return [_moving(name) for name in names]
+    action = caption.rpartition(", ")[2]
+    if action == "dancing":
+        return [_danced(0), _danced(1)]
+    return [_moving(ATTITUDES[action])] if action in ATTITUDES else []
 
 
 def action_of(caption: str) -> str:
@@ -190,21 +223,29 @@ def action_of(caption: str) -> str:
 def worded_skeletons(
     caption: str, numbers: Sequence[int], view: View, size: int
 ) -> Float[Tensor, "n h w 3"]:
-    """What the caption's action, one of DRAWN, looks like, one for each number.
+    """What the caption's action looks like, one for each number.
 
-    Who walks is at another point of the walk in each.
+    Who walks is at another point of the walk in each, and who dances at another step.
     """
     from incarnate.motion import pose_preset, walk_cycle
 
-    action = action_of(caption)
-    if action == "walking":
-        cycle = walk_cycle(fps=30.0)
-        at = [7 * k % len(cycle) for k in numbers]
-        motion = _joined([replace(cycle.frames(i, i + 1), fps=1.0) for i in at])
-    else:
-        motion = pose_preset(ATTITUDES[action])
+    match action_of(caption):
+        case "walking":
+            cycle = walk_cycle(fps=30.0)
+            at = [7 * k % len(cycle) for k in numbers]
+            motion = _joined([replace(cycle.frames(i, i + 1), fps=1.0) for i in at])
+        case "dancing":
+            motion = _joined([replace(_danced(k), fps=1.0) for k in numbers])
+        case action:
+            motion = pose_preset(ATTITUDES[action])
     drawn = skeletons(*_body(caption), motion, view, size)
     return drawn.expand(len(numbers), *drawn.shape[1:])
+
+
+def _danced(number: int) -> "Motion":
+    from incarnate.studio.poses import danced
+
+    return danced(np.random.default_rng([DANCE, number]))
 
 
 def _body(caption: str) -> "tuple[Anny, Float[Tensor, ' s']]":
@@ -249,11 +290,10 @@ def _stills(names: Sequence[str], count: int) -> "Motion":
     return _joined(frames)
 
 
-def _way(names: Sequence[str]) -> "Motion":
-    """FRAMES frames: some of a file, the way from preset to preset, or a walk."""
+def _way(motions: "list[Motion]") -> "Motion":
+    """FRAMES frames: some of the only one, the way from one to the next, or a walk."""
     from incarnate.motion import grounded, resampled, walk_cycle
 
-    motions = [_moving(name) for name in names]
     if not motions:
         return resampled(walk_cycle(fps=30.0), FPS).frames(0, FRAMES)
     if len(motions) == 1 and len(motions[0]) > 1:

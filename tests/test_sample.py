@@ -12,11 +12,20 @@ from PIL import Image
 from incarnate.body.anny import Anny
 from incarnate.cli import main
 from incarnate.motion import pose_preset
-from incarnate.priors import View
+from incarnate.priors import Condition, Text, View
+from incarnate.priors.embedded import Priors
 from incarnate.priors.vocabulary import ATTITUDES
 from incarnate.progress import Silent
 from incarnate.recipe import Framing
-from incarnate.sampled import FRAMES, GAP, sampled, skeletons, worded_skeletons
+from incarnate.sampled import (
+    FRAMES,
+    GAP,
+    LOUDER,
+    by_words,
+    sampled,
+    skeletons,
+    worded_skeletons,
+)
 from incarnate.verbs import Sample
 from tests.priors import tiny_embedded
 
@@ -67,7 +76,8 @@ def test_what_the_words_say_is_done_is_drawn_unless_left_to_them(folder, tmp_pat
     drawn, worded = made(folder), made(folder, skeleton=False)
     assert drawn.drawn == "standing" and not worded.drawn
     assert not torch.allclose(drawn.pictures, worded.pictures, atol=1e-4)
-    assert not sampled(replace(asked(folder), text="a man dancing"), Silent(), quick=True).drawn
+    dancing = sampled(replace(asked(folder), text="a man dancing"), Silent(), quick=True)
+    assert dancing.drawn == "dancing"
 
 
 def test_an_action_is_drawn_as_its_preset(body):
@@ -77,8 +87,30 @@ def test_an_action_is_drawn_as_its_preset(body):
         betas[body.betas_names.index("gender")] = 0.05
         theirs = skeletons(body, betas, pose_preset(preset), View((0.3,)), 64)
         torch.testing.assert_close(own, theirs[:1])
-    one, other = worded_skeletons("a man, walking", [0, 1], View((0.3,)), 64)
-    assert not torch.equal(one, other)
+    for moving in ("walking", "dancing"):
+        one, other = worded_skeletons(f"a man, {moving}", [0, 1], View((0.3,)), 64)
+        assert not torch.equal(one, other)
+        (again,) = worded_skeletons(f"a man, {moving}", [1], View((0.3,)), 64)
+        assert torch.equal(again, other)
+
+
+def test_only_photos_are_told_colours_louder(folder):
+    """By hand at some levels."""
+    ours = Priors.embedded(folder=folder, quick=True)
+    assert by_words(ours, "normal") is ours.text_to_normal
+    assert by_words(ours, "depth") is ours.text_to_depth
+    loud, plain = by_words(ours, "rgb"), ours.text_to_rgb
+    said = Condition(Text(("a man, in a red shirt",)), View((0.0,)))
+    bare = replace(said, text=Text(("a man, in a shirt",)))
+    x = torch.randn(1, *plain.encode(torch.zeros(1, 64, 64, 3)).shape[1:])
+    t, low = torch.tensor([600.0]), torch.tensor([200.0])
+    c, u = plain.led(x, t, said)
+    louder, away = loud.led(x, t, said)
+    torch.testing.assert_close(louder, c + LOUDER * (c - plain.predict(x, t, bare)))
+    torch.testing.assert_close(away, u)
+    torch.testing.assert_close(loud.led(x, t, bare)[0], plain.led(x, t, bare)[0])
+    assert torch.equal(*loud.led(x, low, said))
+    torch.testing.assert_close(loud.led(x, low, said)[0], plain.predict(x, low, said))
 
 
 def test_a_picture_follows_its_seed_and_not_how_many_there_are(folder):

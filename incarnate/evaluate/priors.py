@@ -34,10 +34,10 @@ from incarnate.evaluate.readback_page import (
 from incarnate.evaluate.readers import Readers
 from incarnate.evaluate.stopwatch import Stopwatch
 from incarnate.io.runs import replacing
-from incarnate.priors.denoiser import Denoiser
 from incarnate.priors.embedded import FOLDER, Priors
 from incarnate.progress import Report
 from incarnate.recipe import Framing, Shows
+from incarnate.sampled import by_words
 
 CAPTIONS: tuple[tuple[str, Framing, str], ...] = (
     ("a tall slim woman with long blond hair, in a red dress and black shoes, standing",
@@ -196,9 +196,5 @@ def drawn_captions(bench: Bench) -> dict[Shows, Float[Tensor, "n h w 3"]]:
     told = drawn_as_told(
         [(text, AZIMUTHS[side], framing) for text, framing, side in CAPTIONS], bench.effort.size
     )
-    roles: dict[Shows, Denoiser] = {
-        "normal": bench.priors.text_to_normal,
-        "depth": bench.priors.text_to_depth,
-        "rgb": bench.priors.text_to_rgb,
-    }
-    return {s: bench.drawn(prior, told, len(CAPTIONS), NOISE) for s, prior in roles.items()}
+    shown: tuple[Shows, ...] = ("normal", "depth", "rgb")
+    return {s: bench.drawn(by_words(bench.priors, s), told, len(CAPTIONS), NOISE) for s in shown}

@@ -35,9 +35,9 @@ from incarnate.metrics import psnr
 from incarnate.metrics.perceptual import OWN, StudioDistance
 from incarnate.priors.conditions import Condition, Pose, Projection, Reference, Text, View, side
 from incarnate.priors.conditions import Normal as NormalMap
-from incarnate.priors.denoiser import Denoiser, Images
+from incarnate.priors.denoiser import Images
 from incarnate.recipe import Framing
-from incarnate.sampled import DRAWN, action_of, worded_skeletons
+from incarnate.sampled import by_words, worded_skeletons
 
 
 def measured(bench: Bench, asked: Sequence[Asked], readers: Readers) -> Findings:
@@ -69,21 +69,19 @@ def read_back(bench: Bench, asked: Sequence[Asked], readers: Readers, found: Fin
     of the normals are of heads, whose clothes are not seen.
     """
     near = [replace(one, framing="head") if k % 8 == 7 else one for k, one in enumerate(asked)]
-
-    drawable = [one for one in asked if action_of(one.caption) in DRAWN]
-    priors, plainly, after = bench.priors, "", ", words drawn as skeletons"
+    plainly, after = "", ", words drawn as skeletons"
     whole = [seen for seen in bench.truth.pairs if seen.framing != "lower"]
-    sets: tuple[tuple[str, Sequence[Asked], Shows, Denoiser, int], ...] = (
-        (plainly, near, "normal", priors.text_to_normal, 1),
-        (after, drawable, "normal", priors.text_to_normal, 1),
-        (plainly, asked, "rgb", priors.text_to_rgb, 2),
-        (after, drawable, "rgb", priors.text_to_rgb, 2),
+    sets: tuple[tuple[str, Sequence[Asked], Shows, int], ...] = (
+        (plainly, near, "normal", 1),
+        (after, near, "normal", 1),
+        (plainly, asked, "rgb", 2),
+        (after, asked, "rgb", 2),
     )
-    for how, captions, shows, prior, seed in sets:
+    for how, captions, shows, seed in sets:
         name = "normals" if shows == "normal" else "rgb"
         worded: list[Worded] = [(one.caption, one.azimuth, one.framing) for one in captions]
         told = drawn_as_told(worded, bench.effort.size) if how else as_told(worded)
-        made = bench.drawn(prior, told, len(captions), seed)
+        made = bench.drawn(by_words(bench.priors, shows), told, len(captions), seed)
         judge = f"reader, right on {_share(readers, f'side of {shows}')} of held-out pictures"
         right = right_sides(readers, made, [one.side for one in captions], shows)
         found.add(f"view read from {name}{how}", percent(right), "%", judge)

@@ -19,6 +19,7 @@ from incarnate.guidance.multistep import (
 from incarnate.guidance.noises import independent, projected, resampled, shared
 from incarnate.guidance.perpneg import PerpNeg, Weighted, perp_neg, view_weights
 from incarnate.guidance.sds import sds
+from incarnate.guidance.stress import Stressed
 from incarnate.guidance.warp import Warp, reprojection
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "PerpNeg",
     "Ramp",
     "Range",
+    "Stressed",
     "Warp",
     "Weighted",
     "agreement",

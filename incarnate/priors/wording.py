@@ -42,6 +42,8 @@ from incarnate.recipe import Framing, Shows
 
 _FRAMED: dict[str, Framing] = {words: framing for framing, words in FRAMINGS.items()}
 _ARTICLE = re.compile(r"\b([Aa])n? (?=(\w))")
+_DYE = "|".join(sorted(VOCABULARY["color"], key=len, reverse=True))
+_DYED = re.compile(rf"\b(?:(?:{_DYE}) and )?(?:{_DYE}) ")
 
 
 @final
@@ -94,6 +96,13 @@ def varied(caption: str, rng: np.random.Generator, rate: float = 0.15) -> str:
             parts += [caption[end:start], variants[rng.integers(len(variants))]]
             end = stop
     return _ARTICLE.sub(_article, "".join((*parts, caption[end:])))
+
+
+@lru_cache(4096)
+def undyed(caption: str) -> str:
+    """A caption in the grammar, its clothes without their colours."""
+    who, worn, clothes = caption.partition(", in ")
+    return who + worn + _ARTICLE.sub(_article, _DYED.sub("", clothes))
 
 
 @lru_cache(4096)

@@ -127,7 +127,7 @@ def walked() -> Motion:
 
 def danced(rng: np.random.Generator) -> Motion:
     """The legs of one dance with the trunk and the arms of another."""
-    legs, rest = (_dances()[rng.integers(DANCES)] for _ in range(2))
+    legs, rest = (_dance(int(rng.integers(DANCES))) for _ in range(2))
     below = [j for name, j in INDEX.items() if name.endswith(("hip", "knee", "ankle", "foot"))]
     pose = rest.pose.clone()
     pose[:, below] = legs.pose[:, below]
@@ -135,10 +135,15 @@ def danced(rng: np.random.Generator) -> Motion:
 
 
 @cache
-def _dances() -> tuple[Motion, ...]:
+def _dance(number: int) -> Motion:
     """Made once a process: a pose takes some 30 ms."""
+    return Motion.still(attitude_pose(_attitudes()[number]))
+
+
+@cache
+def _attitudes() -> tuple[Attitude, ...]:
     rng = np.random.default_rng(np.random.SeedSequence([7, DANCES]))
-    return tuple(Motion.still(attitude_pose(_steps(rng))) for _ in range(DANCES))
+    return tuple(_steps(rng) for _ in range(DANCES))
 
 
 def _steps(rng: np.random.Generator) -> Attitude:

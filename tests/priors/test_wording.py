@@ -7,13 +7,14 @@ import pytest
 
 from incarnate.priors.conditions import FRAMINGS, View, side
 from incarnate.priors.vocabulary import AZIMUTHS, VOCABULARY
-from incarnate.priors.wording import understood, varied
+from incarnate.priors.wording import understood, undyed, varied
 from incarnate.studio import wardrobe
 from incarnate.studio.lessons import POSES
 from incarnate.studio.styles import SHADES, Style
 
 CUTS = "bald buzz short slick curly afro bob long ponytail bun".split()
 ACTIONS = (*POSES.values(), "walking", "sitting", "dancing")
+COLORED = {"a", "an", "and", *" ".join(VOCABULARY["color"]).split()}
 MEASURES = ["height", "weight", "muscle", "age"]
 
 
@@ -167,3 +168,24 @@ def test_articles_go_with_the_word_behind_them():
         for article, word in zip(words, words[1:], strict=False):
             if article in ("a", "an"):
                 assert (article == "an") == (word[0] in "aeiou"), words
+
+
+def test_clothes_without_their_colours_are_the_same_clothes():
+    for seed in range(200):
+        caption = studio_caption(seed)
+        who, _, clothes = caption.partition(", in ")
+        bare = undyed(caption)
+        assert bare.startswith(f"{who}, in ") and undyed(bare) == bare
+        left = bare.partition(", in ")[2].replace(",", "").split()
+        assert not set(left) & (COLORED - {"a", "an", "and"})
+        said = [word for word in clothes.replace(",", "").split() if word not in COLORED]
+        assert [word for word in left if word not in COLORED] == said
+
+
+def test_undyed_minds_articles_and_pairs_and_leaves_hair_alone():
+    assert (
+        undyed("a man with red hair, in an orange and dark grey t-shirt, blue denim jeans, waving")
+        == "a man with red hair, in a t-shirt, denim jeans, waving"
+    )
+    assert undyed("a woman, in a red afghan coat") == "a woman, in an afghan coat"
+    assert undyed("a red-haired woman, walking") == "a red-haired woman, walking"
