@@ -151,13 +151,8 @@ def _whole(kept: Tensor) -> Tensor:
 def sized(pictures: Float[Tensor, "n h w 3"], pixels: int) -> Float[Tensor, "n 3 pixels pixels"]:
     """As readers see pictures: means over areas if larger, or else interpolated."""
     channels = pictures.float().movedim(-1, 1)
-    match channels.shape[-1]:
-        case size if size == pixels:
-            return channels
-        case size if size > pixels:
-            return interpolate(channels, (pixels, pixels), mode="area")
-        case _:
-            return interpolate(channels, (pixels, pixels), mode="bilinear")
+    mode = "area" if channels.shape[-1] >= pixels else "bilinear"
+    return interpolate(channels, (pixels, pixels), mode=mode)
 
 
 def sector(azimuth: float) -> int:
