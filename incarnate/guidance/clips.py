@@ -28,7 +28,7 @@ from incarnate.priors import (
     Text,
     View,
 )
-from incarnate.priors.denoiser import Scale
+from incarnate.priors.denoiser import Over, Scale
 
 
 def sds_of_clip(
@@ -49,17 +49,8 @@ def sds_of_clip(
 
 
 @final
-class Framewise(Denoiser):
+class Framewise(Over):
     """A prior of clips that sees each frame by itself, with a prior of pictures."""
-
-    def __init__(self, inner: Denoiser) -> None:
-        self.inner = inner
-        self.schedule = inner.schedule
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """As the inner prior does."""
-        return self.inner.reads
 
     def encode(self, images: Images) -> Latents:
         """Each frame as the inner prior does."""
@@ -73,10 +64,6 @@ class Framewise(Denoiser):
         """The predictions of all frames, each at its clip's level."""
         out = self.inner.predict(*_of_frames(x_t, t, condition))
         return clips(out, len(x_t))
-
-    def unconditional(self, condition: Condition) -> Condition:
-        """As the inner prior has it."""
-        return self.inner.unconditional(condition)
 
     def features(self, x_t: Latents, t: Levels, condition: Condition) -> tuple[Tensor, ...]:
         """Those of all frames, b c f *places."""

@@ -20,8 +20,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from incarnate.priors import Condition, Denoiser, Images, Latents, Levels, View
-from incarnate.priors.denoiser import Scale
+from incarnate.priors import Condition, Denoiser, Latents, Levels, View
+from incarnate.priors.denoiser import Over, Scale
 from incarnate.recipe import Framing
 
 
@@ -108,30 +108,13 @@ def _fall(r: float) -> float:
 
 
 @final
-class PerpNeg(Denoiser):
+class PerpNeg(Over):
     """A prior that is told the view of its condition by Perp-Neg, not by the nearest view's words.
 
     Where the paper mixes the prompts' embeddings, this mixes the predictions, which every prior
     has. A call asks the inner prior for the unconditional prediction and for two or three views;
     without a view in the condition, for one prediction.
     """
-
-    def __init__(self, inner: Denoiser) -> None:
-        self.inner = inner
-        self.schedule = inner.schedule
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """As the inner prior does."""
-        return self.inner.reads
-
-    def encode(self, images: Images) -> Latents:
-        """As the inner prior does."""
-        return self.inner.encode(images)
-
-    def decode(self, latents: Latents) -> Images:
-        """As the inner prior does."""
-        return self.inner.decode(latents)
 
     def predict(self, x_t: Latents, t: Levels, condition: Condition) -> Latents:
         """Perp-Neg's at scale 1; guidance away from the unconditional one scales it."""

@@ -12,13 +12,12 @@ saturate (Kynkaanniemi et al. 2024): there it can be left out.
 from collections.abc import Callable
 from typing import final
 
-from torch import Tensor
-
-from incarnate.priors import Condition, Denoiser, Images, Latents, Levels
+from incarnate.priors import Condition, Denoiser, Latents, Levels
+from incarnate.priors.denoiser import Over
 
 
 @final
-class Stressed(Denoiser):
+class Stressed(Over):
     """A prior that is led (`led`, so in `sample` and all guided predictions) with stress.
 
     That costs one more prediction a step.
@@ -35,30 +34,8 @@ class Stressed(Denoiser):
 
         Below `unled_below`, a share of all levels, the conditional prediction stands alone.
         """
-        self.inner = inner
-        self.schedule = inner.schedule
+        super().__init__(inner)
         self._without, self._scale, self._unled_below = without, scale, unled_below
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """As the inner prior."""
-        return self.inner.reads
-
-    def encode(self, images: Images) -> Latents:
-        """By the inner prior."""
-        return self.inner.encode(images)
-
-    def decode(self, latents: Latents) -> Images:
-        """By the inner prior."""
-        return self.inner.decode(latents)
-
-    def predict(self, x_t: Latents, t: Levels, condition: Condition) -> Latents:
-        """The inner prior's, unstressed."""
-        return self.inner.predict(x_t, t, condition)
-
-    def unconditional(self, condition: Condition) -> Condition:
-        """As the inner prior."""
-        return self.inner.unconditional(condition)
 
     def led(self, x_t: Latents, t: Levels, condition: Condition) -> tuple[Latents, Latents]:
         """With stress where a row is noisy enough; the noisiest decides for all."""
@@ -70,7 +47,3 @@ class Stressed(Denoiser):
         if less is condition:
             return said, plain
         return said + self._scale * (said - self.inner.predict(x_t, t, less)), plain
-
-    def features(self, x_t: Latents, t: Levels, condition: Condition) -> tuple[Tensor, ...]:
-        """By the inner prior."""
-        return self.inner.features(x_t, t, condition)

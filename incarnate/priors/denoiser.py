@@ -59,6 +59,42 @@ class Denoiser(ABC):
         """Inner features of the prediction, b c *places each, deepest first; differentiable."""
 
 
+class Over(Denoiser):
+    """A prior laid over another, which does everything that the one above does not do otherwise.
+
+    `led` is not passed on: it asks this one's predictions.
+    """
+
+    def __init__(self, inner: Denoiser) -> None:
+        self.inner = inner
+        self.schedule = inner.schedule
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """As the inner prior does."""
+        return self.inner.reads
+
+    def encode(self, images: Images) -> Latents:
+        """As the inner prior does."""
+        return self.inner.encode(images)
+
+    def decode(self, latents: Latents) -> Images:
+        """As the inner prior does."""
+        return self.inner.decode(latents)
+
+    def predict(self, x_t: Latents, t: Levels, condition: Condition) -> Latents:
+        """As the inner prior does."""
+        return self.inner.predict(x_t, t, condition)
+
+    def unconditional(self, condition: Condition) -> Condition:
+        """As the inner prior has it."""
+        return self.inner.unconditional(condition)
+
+    def features(self, x_t: Latents, t: Levels, condition: Condition) -> tuple[Tensor, ...]:
+        """The inner prior's."""
+        return self.inner.features(x_t, t, condition)
+
+
 def guided(
     prior: Denoiser, x_t: Latents, t: Levels, condition: Condition, guidance_scale: Scale = 1.0
 ) -> Latents:

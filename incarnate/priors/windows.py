@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from incarnate.priors.conditions import Audio, Condition, Pose
-from incarnate.priors.denoiser import Denoiser, Images, Once
+from incarnate.priors.denoiser import Denoiser, Once, Over
 from incarnate.priors.schedule import Latents, Levels
 
 P = TypeVar("P")
@@ -63,26 +63,13 @@ class Windows:
 
 
 @final
-class Windowed(Denoiser):
+class Windowed(Over):
     """A prior for clips of any length, made of one for short clips."""
 
     def __init__(self, inner: Denoiser, windows: Windows) -> None:
-        self.inner, self.windows = inner, windows
-        self.schedule = inner.schedule
+        super().__init__(inner)
+        self.windows = windows
         self._cuts = Once()
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """As the inner prior does."""
-        return self.inner.reads
-
-    def encode(self, images: Images) -> Latents:
-        """As the inner prior does."""
-        return self.inner.encode(images)
-
-    def decode(self, latents: Latents) -> Images:
-        """As the inner prior does."""
-        return self.inner.decode(latents)
 
     def predict(self, x_t: Latents, t: Levels, condition: Condition) -> Latents:
         """The windows' predictions, weighed and joined."""
@@ -95,10 +82,6 @@ class Windowed(Denoiser):
             total = total.index_add(2, torch.tensor(frames, device=x_t.device), _on(part, counts))
             weight = weight.index_add(0, torch.tensor(frames, device=x_t.device), counts)
         return total / weight.view(1, 1, -1, *[1] * (x_t.ndim - 3))
-
-    def unconditional(self, condition: Condition) -> Condition:
-        """As the inner prior has it."""
-        return self.inner.unconditional(condition)
 
     def features(self, x_t: Latents, t: Levels, condition: Condition) -> tuple[Tensor, ...]:
         """Those of the first window."""
