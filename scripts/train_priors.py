@@ -205,9 +205,7 @@ class Latents:
 
     def __init__(self, folder: Path) -> None:
         paths = {size: folder / f"latents{size}.npy" for size in (64, 128)}
-        self.rows = {
-            size: np.load(path, mmap_mode="r") for size, path in paths.items() if path.exists()
-        }
+        self.rows = {s: np.load(p, mmap_mode="r") for s, p in paths.items() if p.exists()}
 
     def people(self, size: int) -> int:
         """How many people are there."""

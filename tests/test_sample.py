@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from incarnate import sampled as module
 from incarnate.body.anny import Anny
 from incarnate.cli import main
 from incarnate.motion import pose_preset
@@ -92,6 +93,16 @@ def test_an_action_is_drawn_as_its_preset(body):
         assert not torch.equal(one, other)
         (again,) = worded_skeletons(f"a man, {moving}", [1], View((0.3,)), 64)
         assert torch.equal(again, other)
+
+
+def test_a_clip_goes_through_what_its_caption_says():
+    one, other = module._motions((), "a man, dancing")
+    assert not torch.equal(one.pose, other.pose)
+    (waving,) = module._motions((), "a man, waving")
+    assert torch.equal(waving.pose, pose_preset("waving").pose)
+    assert module._motions((), "a man, in a red shirt") == []  # Walks.
+    (named,) = module._motions(("arms-up",), "a man, dancing")
+    assert torch.equal(named.pose, pose_preset("arms-up").pose)
 
 
 def test_only_photos_are_told_colours_louder(folder):
